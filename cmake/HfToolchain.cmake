@@ -25,6 +25,9 @@ endif()
 # Flags of everything, generated code included.
 add_library(hf_flags INTERFACE)
 target_compile_options(hf_flags INTERFACE ${HF_OPTIMIZE} -g1 -pthread -fno-omit-frame-pointer -Xclang -fno-pch-timestamp)
+# For quotes alone: <sys/wait.h> stays the system's, "sys/wait.h" is ours.
+target_compile_options(hf_flags INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src"
+                                        "SHELL:-iquote ${PROJECT_SOURCE_DIR}/tests")
 target_link_options(hf_flags INTERFACE -fuse-ld=lld -pthread)
 target_compile_definitions(hf_flags INTERFACE BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
                                               BOOST_ASIO_NO_DEPRECATED BOOST_ERROR_CODE_HEADER_ONLY)

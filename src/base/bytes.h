@@ -21,9 +21,21 @@ inline Bytes as_bytes(std::string_view text) {
 inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 // The machine is little-endian (asserted in bytes.cc), so these are plain loads and stores.
-inline std::uint16_t get_u16(const std::uint8_t* at) { std::uint16_t v; std::memcpy(&v, at, sizeof v); return v; }
-inline std::uint32_t get_u32(const std::uint8_t* at) { std::uint32_t v; std::memcpy(&v, at, sizeof v); return v; }
-inline std::uint64_t get_u64(const std::uint8_t* at) { std::uint64_t v; std::memcpy(&v, at, sizeof v); return v; }
+inline std::uint16_t get_u16(const std::uint8_t* at) {
+  std::uint16_t v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+inline std::uint32_t get_u32(const std::uint8_t* at) {
+  std::uint32_t v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+inline std::uint64_t get_u64(const std::uint8_t* at) {
+  std::uint64_t v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
 inline void put_u16(std::uint8_t* at, std::uint16_t v) { std::memcpy(at, &v, sizeof v); }
 inline void put_u32(std::uint8_t* at, std::uint32_t v) { std::memcpy(at, &v, sizeof v); }
 inline void put_u64(std::uint8_t* at, std::uint64_t v) { std::memcpy(at, &v, sizeof v); }

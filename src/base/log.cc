@@ -29,8 +29,9 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 /// A value with a space, a quote, an equals sign or a control character is quoted, so that a line can be split again.
 void append_value(std::string& line, std::string_view value) {
-  const bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string_view::npos &&
-                     std::none_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
+  const bool plain =
+      !value.empty() && value.find_first_of(" \"=\\") == std::string_view::npos &&
+      std::none_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
   if (plain) {
     line += value;
     return;

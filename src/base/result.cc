@@ -9,15 +9,24 @@ namespace hf {
 
 std::string_view to_string(Code code) {
   switch (code) {
-    case Code::invalid: return "invalid";
-    case Code::denied: return "denied";
-    case Code::not_found: return "not_found";
-    case Code::conflict: return "conflict";
-    case Code::exhausted: return "exhausted";
-    case Code::timeout: return "timeout";
-    case Code::unavailable: return "unavailable";
-    case Code::corrupt: return "corrupt";
-    case Code::internal: return "internal";
+    case Code::invalid:
+      return "invalid";
+    case Code::denied:
+      return "denied";
+    case Code::not_found:
+      return "not_found";
+    case Code::conflict:
+      return "conflict";
+    case Code::exhausted:
+      return "exhausted";
+    case Code::timeout:
+      return "timeout";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::corrupt:
+      return "corrupt";
+    case Code::internal:
+      return "internal";
   }
   HF_ASSERT(false);
 }

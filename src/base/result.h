@@ -48,8 +48,8 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}          // NOLINT: implicit by design
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}      // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
   template <class U>
     requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
              !std::is_same_v<std::remove_cvref_t<U>, Error> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
@@ -58,19 +58,39 @@ class [[nodiscard]] Result {
 
   bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
-  T& value() & { HF_ASSERT(has_value()); return *std::get_if<0>(&state_); }
-  const T& value() const& { HF_ASSERT(has_value()); return *std::get_if<0>(&state_); }
-  T&& value() && { HF_ASSERT(has_value()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    HF_ASSERT(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    HF_ASSERT(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    HF_ASSERT(has_value());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  Error& error() & { HF_ASSERT(!has_value()); return *std::get_if<1>(&state_); }
-  const Error& error() const& { HF_ASSERT(!has_value()); return *std::get_if<1>(&state_); }
-  Error&& error() && { HF_ASSERT(!has_value()); return std::move(*std::get_if<1>(&state_)); }
+  Error& error() & {
+    HF_ASSERT(!has_value());
+    return *std::get_if<1>(&state_);
+  }
+  const Error& error() const& {
+    HF_ASSERT(!has_value());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    HF_ASSERT(!has_value());
+    return std::move(*std::get_if<1>(&state_));
+  }
   template <class U>
-  T value_or(U&& other) const& { return has_value() ? value() : static_cast<T>(std::forward<U>(other)); }
+  T value_or(U&& other) const& {
+    return has_value() ? value() : static_cast<T>(std::forward<U>(other));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -86,9 +106,18 @@ class [[nodiscard]] Result<void> {
   bool has_value() const noexcept { return !error_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
   void value() const { HF_ASSERT(has_value()); }
-  Error& error() & { HF_ASSERT(!has_value()); return *error_; }
-  const Error& error() const& { HF_ASSERT(!has_value()); return *error_; }
-  Error&& error() && { HF_ASSERT(!has_value()); return std::move(*error_); }
+  Error& error() & {
+    HF_ASSERT(!has_value());
+    return *error_;
+  }
+  const Error& error() const& {
+    HF_ASSERT(!has_value());
+    return *error_;
+  }
+  Error&& error() && {
+    HF_ASSERT(!has_value());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
@@ -106,9 +135,9 @@ inline Result<void> ok() { return {}; }
 /// HF_CO_TRY is the same inside a coroutine; write the co_await in the expression.
 #define HF_TRY(...) HF_TRY_PICK_(__VA_ARGS__)(return, __VA_ARGS__)
 #define HF_CO_TRY(...) HF_TRY_PICK_(__VA_ARGS__)(co_return, __VA_ARGS__)
-#define HF_TRY_PICK_(...)                                                                                          \
-  HF_TRY_NINTH_(__VA_ARGS__, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_,            \
-                HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VOID_, _)
+#define HF_TRY_PICK_(...)                                                                                              \
+  HF_TRY_NINTH_(__VA_ARGS__, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, HF_TRY_VALUE_, \
+                HF_TRY_VALUE_, HF_TRY_VOID_, _)
 #define HF_TRY_NINTH_(_1, _2, _3, _4, _5, _6, _7, _8, NAME, ...) NAME
 #define HF_TRY_VALUE_(RETURN, decl, ...) HF_TRY_DECLARE_(RETURN, HF_CONCAT(hf_try_, __LINE__), decl, (__VA_ARGS__))
 #define HF_TRY_DECLARE_(RETURN, temp, decl, expr)                     \

@@ -31,9 +31,7 @@ TEST(Result, AnErrorKeepsItsPlaceWhenContextIsAdded) {
   EXPECT_EQ(outer.where.line(), inner.where.line());
 }
 
-TEST(ResultDeathTest, AWrongAssumptionStopsTheProcess) {
-  EXPECT_DEATH((void)half(1).value(), "assertion failed");
-}
+TEST(ResultDeathTest, AWrongAssumptionStopsTheProcess) { EXPECT_DEATH((void)half(1).value(), "assertion failed"); }
 
 }  // namespace
 }  // namespace hf

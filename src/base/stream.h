@@ -16,7 +16,8 @@ class StreamReader {
   virtual Task<std::optional<T>> read() = 0;
 };
 
-/// Writes; suspends while the other side is not taking. Error: `unavailable` once the other side is gone. One write at a time.
+/// Writes; suspends while the other side is not taking. Error: `unavailable` once the other side is gone. One write at
+/// a time.
 template <class T>
 class StreamWriter {
  public:

@@ -55,7 +55,8 @@ struct Unit {
   std::string_view name;
   Duration length;
 };
-constexpr std::array<Unit, 7> kUnits = {{{"ns", 1ns}, {"us", 1us}, {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}, {"d", 24h}}};
+constexpr std::array<Unit, 7> kUnits = {
+    {{"ns", 1ns}, {"us", 1us}, {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}, {"d", 24h}}};
 
 }  // namespace
 

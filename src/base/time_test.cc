@@ -27,7 +27,8 @@ TEST(Time, ParsesWhatItPrints) {
 TEST(Time, Durations) {
   EXPECT_EQ(*parse_duration("250ms"), 250ms);
   EXPECT_EQ(*parse_duration("24h"), 24h);
-  for (const char* bad : {"", "5", "s", "-5s", "5 s", "5x", "99999999999999999d"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  for (const char* bad : {"", "5", "s", "-5s", "5 s", "5x", "99999999999999999d"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
   for (const Duration d : {Duration(0s), Duration(250ms), Duration(90s), Duration(48h)}) {
     EXPECT_EQ(*parse_duration(format_duration(d)), d);
   }

@@ -30,8 +30,8 @@ class ByteStream {
   virtual const std::string& alpn() const = 0;
 };
 
-/// Both ends of a connection inside one strand, for tests and simulation. `capacity`: bytes that fit in either direction
-/// before a writer waits.
+/// Both ends of a connection inside one strand, for tests and simulation. `capacity`: bytes that fit in either
+/// direction before a writer waits.
 struct StreamPair {
   std::unique_ptr<ByteStream> client;
   std::unique_ptr<ByteStream> server;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Digests and signatures; OpenSSL is behind them (crypto.cc). Results are raw bytes in a string; hex() and base64() are
-/// in base/bytes.h.
+/// Digests and signatures; OpenSSL is behind them (crypto.cc). Results are raw bytes in a string; hex() and base64()
+/// are in base/bytes.h.
 
 #include <string>
 #include <string_view>

@@ -22,9 +22,23 @@ namespace hf::net {
 
 /// The codes of grpc/status.h that we send or meet.
 enum class GrpcCode : int {
-  ok = 0, cancelled = 1, unknown = 2, invalid_argument = 3, deadline_exceeded = 4, not_found = 5, already_exists = 6,
-  permission_denied = 7, resource_exhausted = 8, failed_precondition = 9, aborted = 10, out_of_range = 11,
-  unimplemented = 12, internal = 13, unavailable = 14, data_loss = 15, unauthenticated = 16,
+  ok = 0,
+  cancelled = 1,
+  unknown = 2,
+  invalid_argument = 3,
+  deadline_exceeded = 4,
+  not_found = 5,
+  already_exists = 6,
+  permission_denied = 7,
+  resource_exhausted = 8,
+  failed_precondition = 9,
+  aborted = 10,
+  out_of_range = 11,
+  unimplemented = 12,
+  internal = 13,
+  unavailable = 14,
+  data_loss = 15,
+  unauthenticated = 16,
 };
 struct GrpcStatus {
   GrpcCode code = GrpcCode::ok;
@@ -73,13 +87,13 @@ class GrpcService {
 };
 
 struct GrpcLimits {
-  std::size_t message_bytes = 130u << 20;         ///< RocketMQ proxy's grpcMaxInboundMessageSize; beyond: RESOURCE_EXHAUSTED
+  std::size_t message_bytes = 130u << 20;  ///< RocketMQ proxy's grpcMaxInboundMessageSize; beyond: RESOURCE_EXHAUSTED
   std::size_t header_list_bytes = 16 << 10;
-  std::uint32_t streams_per_connection = 1024;    ///< SETTINGS_MAX_CONCURRENT_STREAMS
-  std::uint32_t stream_window = 1 << 20;          ///< bytes a client may send ahead on one stream
+  std::uint32_t streams_per_connection = 1024;  ///< SETTINGS_MAX_CONCURRENT_STREAMS
+  std::uint32_t stream_window = 1 << 20;        ///< bytes a client may send ahead on one stream
   std::uint32_t connection_window = 16 << 20;
-  std::size_t resets_per_second = 200;            ///< rapid-reset guard: beyond, GOAWAY(ENHANCE_YOUR_CALM)
-  Duration idle = 120s;                           ///< no frame at all for this long: GOAWAY (proxy grpcClientIdleTimeMills)
+  std::size_t resets_per_second = 200;  ///< rapid-reset guard: beyond, GOAWAY(ENHANCE_YOUR_CALM)
+  Duration idle = 120s;                 ///< no frame at all for this long: GOAWAY (proxy grpcClientIdleTimeMills)
 };
 
 /// Serves one HTTP/2 connection until it ends. `first`: bytes that were already read (protocol sniffing).
@@ -105,9 +119,10 @@ class GrpcChannel {
     bool tls = false;
     TlsClientConfig tls_config;
     Duration connect_timeout = 3s;
-    Duration keepalive = 30s;         ///< PING when nothing was heard this long, only with calls open
-    Duration keepalive_timeout = 10s; ///< no answer: the connection is dead
-    Duration backoff_min = 100ms, backoff_max = 5s;  ///< between connection attempts; calls meanwhile fail `unavailable`
+    Duration keepalive = 30s;          ///< PING when nothing was heard this long, only with calls open
+    Duration keepalive_timeout = 10s;  ///< no answer: the connection is dead
+    Duration backoff_min = 100ms,
+             backoff_max = 5s;  ///< between connection attempts; calls meanwhile fail `unavailable`
     std::size_t message_bytes = 130u << 20;
   };
   GrpcChannel(sys::World world, Options options);

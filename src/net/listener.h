@@ -12,12 +12,12 @@
 namespace hf::net {
 
 struct ListenerOptions {
-  std::string name;                    ///< for logs and metrics: "broker", "shop"
-  std::string host = "127.0.0.1";      ///< an address to bind to
-  std::uint16_t port = 0;              ///< 0: any free one (tests)
-  HttpHandler http;                    ///< absent: HTTP/1.1 is refused
+  std::string name;                         ///< for logs and metrics: "broker", "shop"
+  std::string host = "127.0.0.1";           ///< an address to bind to
+  std::uint16_t port = 0;                   ///< 0: any free one (tests)
+  HttpHandler http;                         ///< absent: HTTP/1.1 is refused
   std::shared_ptr<const GrpcService> grpc;  ///< absent: HTTP/2 is refused
-  std::optional<TlsServerConfig> tls;  ///< absent: a TLS hello is refused
+  std::optional<TlsServerConfig> tls;       ///< absent: a TLS hello is refused
   HttpLimits http_limits;
   GrpcLimits grpc_limits;
 };

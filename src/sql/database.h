@@ -2,14 +2,14 @@
 
 /// The SQL substrate: one interface; SQLite behind it (sql/sqlite), MySQL-protocol servers next (sql/mysql).
 ///
-/// A unit of work is a plain function that runs on a database thread, inside a transaction, and blocks there. The writer
-/// puts all units that wait into one database transaction, each in its own savepoint, commits once, and then resumes all
-/// callers (group commit): a failed unit takes only itself back. It follows that a unit's result is known only after
-/// the commit, that units see each other's effects in order, and that a unit may run again if its batch was rolled back:
-/// it must have no effect but its SQL.
+/// A unit of work is a plain function that runs on a database thread, inside a transaction, and blocks there. The
+/// writer puts all units that wait into one database transaction, each in its own savepoint, commits once, and then
+/// resumes all callers (group commit): a failed unit takes only itself back. It follows that a unit's result is known
+/// only after the commit, that units see each other's effects in order, and that a unit may run again if its batch was
+/// rolled back: it must have no effect but its SQL.
 ///
-/// SQL is the common subset of SQLite and MySQL; parameters are `?`. Money and counts are integers with their unit in the
-/// column's name, times are INTEGER µs (`_us`), ids are TEXT/VARCHAR.
+/// SQL is the common subset of SQLite and MySQL; parameters are `?`. Money and counts are integers with their unit in
+/// the column's name, times are INTEGER µs (`_us`), ids are TEXT/VARCHAR.
 
 #include <cstdint>
 #include <functional>
@@ -66,7 +66,7 @@ class Transaction : public Reader {
 };
 
 struct Migration {
-  int version;       ///< 1, 2, 3 … without gaps; never edited after release
+  int version;  ///< 1, 2, 3 … without gaps; never edited after release
   std::string name;
   std::vector<std::string> statements;
 };
@@ -75,9 +75,9 @@ class Database {
  public:
   virtual ~Database() = default;
 
-  /// Runs `work` in a transaction; completes when it is durable. If `work` fails, nothing of it remains and its error is
-  /// returned. Errors of the commit itself: unavailable (certainly not committed), timeout (the answer was lost: it may
-  /// be committed; look for a marker row), corrupt, exhausted (disk full: not committed; or too many wait).
+  /// Runs `work` in a transaction; completes when it is durable. If `work` fails, nothing of it remains and its error
+  /// is returned. Errors of the commit itself: unavailable (certainly not committed), timeout (the answer was lost: it
+  /// may be committed; look for a marker row), corrupt, exhausted (disk full: not committed; or too many wait).
   template <class T>
   Task<T> write(std::function<Result<T>(Transaction&)> work);
   Task<> write(std::function<Result<void>(Transaction&)> work) { return write_erased(std::move(work)); }

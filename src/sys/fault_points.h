@@ -7,8 +7,8 @@
 ///   HF_TRY(faults.reach_blocking("shop.before_commit"));                 on a database thread
 ///   if (faults.drops("shop.end_transaction")) …                          where the caller knows how to lose something
 ///
-/// Armed by `--fault name=action[:count]`, comma-separated: crash (SIGKILL to ourselves), error, delay (`delay:3000`, ms),
-/// drop. `crash:2` fires at the second time the point is reached; `error:2`, `drop:2` fire the first two times;
+/// Armed by `--fault name=action[:count]`, comma-separated: crash (SIGKILL to ourselves), error, delay (`delay:3000`,
+/// ms), drop. `crash:2` fires at the second time the point is reached; `error:2`, `drop:2` fire the first two times;
 /// without a count every time. Every name is declared in fault_points.cc, so a wrong one is refused at start and
 /// `holdfast config explain` can list them.
 

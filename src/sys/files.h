@@ -30,9 +30,9 @@ class File {
 };
 
 enum class OpenMode {
-  read,            ///< must exist
-  read_write,      ///< must exist
-  create_new,      ///< must not exist
+  read,        ///< must exist
+  read_write,  ///< must exist
+  create_new,  ///< must not exist
   create_or_open,
 };
 

@@ -42,7 +42,7 @@ class SimDisk final : public FileSystem {
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
   std::uint64_t operations() const { return operations_; }
   std::uint64_t syncs() const { return syncs_; }
-  /// Direct access for tests that damage files. The durable content after crash().
+  /// Direct access, for tests that damage files.
   std::string& content(const std::string& path);
 
  private:
@@ -52,17 +52,16 @@ class SimDisk final : public FileSystem {
     std::string bytes;
   };
   struct Node {
-    std::string now;                ///< what a reader sees
-    std::string durable;            ///< what survives
-    std::vector<Write> unsynced;    ///< in order, since the last sync
-    bool entry_durable = false;     ///< the directory entry survives
+    std::string now;              ///< what a reader sees
+    std::string durable;          ///< what survives
+    std::vector<Write> unsynced;  ///< in order, since the last sync
   };
   Result<void> step(const char* what);
   std::uint64_t used() const;
 
   Random& random_;
   std::map<std::string, std::shared_ptr<Node>> nodes_;
-  /// Names that were durable before an unsynced rename or removal.
+  /// The folder entries that survive: those of the last sync_dir().
   std::map<std::string, std::shared_ptr<Node>> durable_names_;
   std::set<std::string> dirs_{"", "/"};
   std::set<std::string> locks_;

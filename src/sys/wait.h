@@ -35,7 +35,8 @@ class Event {
 
 /// Background coroutines of one component. Every one is joined before the component dies:
 ///
-///   tasks_.spawn("check_backs", run_check_backs());   …   stopping_ = true; wake_.notify_all(); co_await tasks_.join();
+///   tasks_.spawn("check_backs", run_check_backs());   …   stopping_ = true; wake_.notify_all(); co_await
+///   tasks_.join();
 ///
 /// An exception that leaves a task is our bug: it is logged and the process aborts. Strand only.
 class TaskGroup {

@@ -3,8 +3,8 @@
 /// The calls of apache.rocketmq.v2.MessagingService as an interface: behind it is either the network
 /// (mq/grpc_service.h) or, in one process, the broker itself (broker/rocketmq_edge.h). Client code cannot tell.
 ///
-/// Source of every shape: docs/protocols/rocketmq-grpc.md. Application errors travel in each response's Status; a failed
-/// Task means the call itself failed (transport, deadline, unimplemented).
+/// Source of every shape: docs/protocols/rocketmq-grpc.md. Application errors travel in each response's Status; a
+/// failed Task means the call itself failed (transport, deadline, unimplemented).
 
 #include <functional>
 #include <memory>
@@ -20,8 +20,8 @@ namespace pb = ::apache::rocketmq::v2;
 
 /// What travels in the metadata of a call (x-mq-client-id and friends).
 struct CallContext {
-  std::string client_id;   ///< empty: the broker answers CLIENT_ID_REQUIRED
-  std::string language;    ///< never a reason to refuse
+  std::string client_id;  ///< empty: the broker answers CLIENT_ID_REQUIRED
+  std::string language;   ///< never a reason to refuse
   std::string client_version;
   std::string request_id;
   std::string date_time;      ///< opaque: the string that was signed
@@ -48,10 +48,11 @@ class MessagingService {
                                                                               pb::ChangeInvisibleDurationRequest) = 0;
   virtual Task<pb::ForwardMessageToDeadLetterQueueResponse> forward_message_to_dead_letter_queue(
       CallContext, pb::ForwardMessageToDeadLetterQueueRequest) = 0;
-  virtual Task<pb::NotifyClientTerminationResponse> notify_client_termination(
-      CallContext, pb::NotifyClientTerminationRequest) = 0;
+  virtual Task<pb::NotifyClientTerminationResponse> notify_client_termination(CallContext,
+                                                                              pb::NotifyClientTerminationRequest) = 0;
   /// Status first, then messages, then the delivery timestamp; completes after the last frame was taken by `out`.
-  virtual Task<> receive_message(CallContext, pb::ReceiveMessageRequest, StreamWriter<pb::ReceiveMessageResponse>& out) = 0;
+  virtual Task<> receive_message(CallContext, pb::ReceiveMessageRequest,
+                                 StreamWriter<pb::ReceiveMessageResponse>& out) = 0;
   /// Runs until the client ends its side or the connection is gone. `from_client` and `to_client` outlive the task.
   virtual Task<> telemetry(CallContext, StreamReader<pb::TelemetryCommand>& from_client,
                            StreamWriter<pb::TelemetryCommand>& to_client) = 0;

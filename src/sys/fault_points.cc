@@ -1,0 +1,120 @@
+#include "sys/fault_points.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <thread>
+
+#include "base/log.h"
+
+namespace hf::sys {
+namespace {
+
+constexpr FaultPointInfo kFaultPoints[] = {
+    {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
+};
+
+bool known(std::string_view name) {
+  return std::any_of(std::begin(kFaultPoints), std::end(kFaultPoints), [&](const auto& p) { return p.name == name; });
+}
+
+[[noreturn]] void die(std::string_view name) {
+  log::warn("sys.fault.crash", {{"point", name}});
+  ::kill(::getpid(), SIGKILL);
+  for (;;) ::pause();
+}
+
+Error injected(std::string_view name) { return Error{Code::unavailable, fmt::format("fault point {}", name)}; }
+
+Result<std::int64_t> parse_count(std::string_view text, std::string_view item) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 1) {
+    return Error{Code::invalid, fmt::format("'{}': '{}' is not a positive number", item, text)};
+  }
+  return value;
+}
+
+}  // namespace
+
+std::span<const FaultPointInfo> all_fault_points() { return kFaultPoints; }
+
+Result<void> FaultPoints::arm(std::string_view spec) {
+  std::map<std::string, Armed, std::less<>> parsed;
+  while (!spec.empty()) {
+    const std::string_view item = spec.substr(0, spec.find(','));
+    spec.remove_prefix(std::min(spec.size(), item.size() + 1));
+    const std::size_t equals = item.find('=');
+    const std::string_view name = item.substr(0, equals);
+    if (equals == std::string_view::npos) {
+      return Error{Code::invalid, fmt::format("'{}' is not name=action[:number]", item)};
+    }
+    if (!known(name)) return Error{Code::invalid, fmt::format("there is no fault point '{}'", name)};
+    std::string_view action = item.substr(equals + 1);
+    Armed armed;
+    if (const std::size_t colon = action.find(':'); colon != std::string_view::npos) {
+      HF_TRY(armed.count, parse_count(action.substr(colon + 1), item));
+      action = action.substr(0, colon);
+    }
+    if (action == "crash") {
+      armed.action = Action::crash;
+    } else if (action == "error") {
+      armed.action = Action::error;
+    } else if (action == "drop") {
+      armed.action = Action::drop;
+    } else if (action == "delay" && armed.count > 0) {
+      armed.action = Action::delay;
+      armed.delay_ms = std::exchange(armed.count, 0);
+    } else {
+      return Error{Code::invalid, fmt::format("'{}': the actions are crash, error, drop, delay:<ms>", item)};
+    }
+    parsed.insert_or_assign(std::string(name), armed);
+  }
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, armed] : parsed) armed_.insert_or_assign(name, armed);
+  any_.store(!armed_.empty(), std::memory_order_release);
+  return ok();
+}
+
+void FaultPoints::disarm_all() {
+  const std::lock_guard lock(mutex_);
+  armed_.clear();
+  any_.store(false, std::memory_order_release);
+}
+
+FaultPoints::Fired FaultPoints::take(std::string_view name, bool may_drop) {
+  if (!any_.load(std::memory_order_acquire)) return {};
+  HF_ASSERT(known(name));
+  const std::lock_guard lock(mutex_);
+  const auto found = armed_.find(name);
+  if (found == armed_.end()) return {};
+  Armed& armed = found->second;
+  if ((armed.action == Action::drop) != may_drop) return {};
+  ++armed.reached;
+  const bool fires =
+      armed.count == 0 || (armed.action == Action::crash ? armed.reached == armed.count : armed.reached <= armed.count);
+  if (!fires) return {};
+  return {armed.action, armed.delay_ms};
+}
+
+asio::awaitable<Result<void>> FaultPoints::reach(std::string_view name) {
+  const Fired fired = take(name, false);
+  if (fired.action == Action::crash) die(name);
+  if (fired.action == Action::error) co_return injected(name);
+  if (fired.action == Action::delay) co_await clock_.sleep_for(std::chrono::milliseconds(fired.delay_ms));
+  co_return ok();
+}
+
+Result<void> FaultPoints::reach_blocking(std::string_view name) {
+  const Fired fired = take(name, false);
+  if (fired.action == Action::crash) die(name);
+  if (fired.action == Action::error) return injected(name);
+  if (fired.action == Action::delay) std::this_thread::sleep_for(std::chrono::milliseconds(fired.delay_ms));
+  return ok();
+}
+
+bool FaultPoints::drops(std::string_view name) { return take(name, true).action == Action::drop; }
+
+}  // namespace hf::sys
