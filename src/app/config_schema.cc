@@ -200,7 +200,8 @@ Result<void> ConfigSchema::apply_toml(std::string_view text, const std::string& 
     const std::string_view section = section_key.str();
     const toml::table* table = node.as_table();
     if (table == nullptr) {
-      return Error{Code::invalid, fmt::format("{}:{}: '{}' stands outside any [section]", origin, node.source().begin.line, section)};
+      return Error{Code::invalid,
+                   fmt::format("{}:{}: '{}' stands outside any [section]", origin, node.source().begin.line, section)};
     }
     for (const auto& [key, value_node] : *table) {
       const std::string at = fmt::format("{}:{}: {}.{}", origin, value_node.source().begin.line, section, key.str());
@@ -212,7 +213,8 @@ Result<void> ConfigSchema::apply_toml(std::string_view text, const std::string& 
       if (!value) return value.error().with_context(at);
       values.emplace_back(field, std::move(*value));
     }
-    const bool known = std::any_of(sections_.begin(), sections_.end(), [&](const auto& s) { return s->name() == section; });
+    const bool known =
+        std::any_of(sections_.begin(), sections_.end(), [&](const auto& s) { return s->name() == section; });
     if (!known) return Error{Code::invalid, fmt::format("{}: there is no section [{}]", origin, section)};
   }
   for (auto& [field, value] : values) {

@@ -28,7 +28,7 @@ using ConfigValue = std::variant<bool, std::int64_t, double, std::string, std::v
 
 struct ConfigField {
   std::string key;
-  std::string type;    ///< "duration 1s … 1h", "integer 1 … 100", "text", "true or false", "list of texts"
+  std::string type;  ///< "duration 1s … 1h", "integer 1 … 100", "text", "true or false", "list of texts"
   std::string sentence;
   std::function<Result<void>(const ConfigValue&)> set;
   std::function<std::string()> print;  ///< as it stands now, in TOML
