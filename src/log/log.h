@@ -68,7 +68,7 @@ struct Stats {
   std::uint64_t waiting_bytes = 0;                    ///< appended, not yet durable
   std::uint64_t disk_bytes = 0;                       ///< of all segments, spare ones included
   std::uint64_t segments = 0, spare_segments = 0;
-  std::uint64_t truncated_bytes = 0;  ///< of a torn tail, cut off by this open
+  std::uint64_t truncated_bytes = 0;  ///< of the first record of a torn tail, if this open cut one off
 };
 
 class Log {

@@ -13,6 +13,10 @@ namespace hf::sys {
 namespace {
 
 constexpr FaultPointInfo kFaultPoints[] = {
+    {"log.before_fill", "before a new segment file of a message log is filled with zeros"},
+    {"log.before_write", "a batch of the message log is in memory; nothing of it is on disk"},
+    {"log.before_sync", "a batch is written, not synced; nobody was told"},
+    {"log.after_sync", "a batch is durable; nobody was told"},
     {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
 };
 
