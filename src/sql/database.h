@@ -60,8 +60,8 @@ class Transaction : public Reader {
  public:
   /// Rows changed: for a guarded UPDATE, MySQL counts matched rows as SQLite does (CLIENT_FOUND_ROWS).
   virtual Result<std::int64_t> execute(std::string_view sql, Params params = {}) = 0;
-  /// INSERT that leaves an existing row with the same key alone. True if it inserted. Says `INSERT OR IGNORE` or
-  /// `INSERT IGNORE` as the database wants it; write "INSERT INTO …" here.
+  /// INSERT that leaves an existing row with the same key alone. True if it inserted. Says `ON CONFLICT DO NOTHING` or
+  /// `INSERT IGNORE` as the database wants it; write "INSERT INTO … VALUES (…)" here.
   virtual Result<bool> insert_if_absent(std::string_view sql, Params params = {}) = 0;
 };
 
@@ -99,8 +99,9 @@ class Database {
   virtual Task<> read_erased(std::function<Result<void>(Reader&)> work) = 0;
 };
 
-/// "sqlite:relative/or/absolute.db" (relative to `base_dir`), later "mysql://user@host/db". Errors: invalid (URL),
-/// not built: mysql says so.
+/// "sqlite:relative/or/absolute.db" (relative to `base_dir`), later "mysql://user@host/db" (`invalid`: not built yet).
+/// "sqlite:shop.db?mode=ro" only reads, beside another process that writes. Blocks: at start, or on a worker.
+/// Errors: invalid (URL) · conflict (another process has it) · denied (folder or file not writable) · corrupt.
 Result<std::unique_ptr<Database>> open(sys::World world, std::string_view url, const std::string& base_dir);
 
 template <class T>

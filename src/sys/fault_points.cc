@@ -18,6 +18,8 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"log.before_sync", "a batch is written, not synced; nobody was told"},
     {"log.after_sync", "a batch is durable; nobody was told"},
     {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
+    {"sql.before_commit", "on the database thread, a batch of units written and not yet committed"},
+    {"sql.after_commit", "on the database thread, a batch durable and nobody told; an error here is a lost answer"},
 };
 
 bool known(std::string_view name) {
