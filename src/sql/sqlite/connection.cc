@@ -17,16 +17,6 @@ constexpr std::size_t kStatementsMax = 256;
 /// not for ever.
 constexpr int kBusyTimeoutMs = 5000;
 
-void set_up_library() {
-  // No memory statistics: their mutex keeps two reading threads at the speed of one (stack.md §7: 0.5 → 2.4 M reads/s).
-  static const bool done = [] {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
-    return sqlite3_initialize() == SQLITE_OK;
-  }();
-  HF_ASSERT(done);
-}
-
 int keep_wal_frames(void* connection_frames, sqlite3*, const char*, int frames) {
   *static_cast<int*>(connection_frames) = frames;
   return SQLITE_OK;
@@ -72,6 +62,16 @@ struct ResetAtEnd {
 };
 
 }  // namespace
+
+void set_up_library() {
+  // No memory statistics: their mutex keeps two reading threads at the speed of one (stack.md §7: 0.5 → 2.4 M reads/s).
+  static const bool done = [] {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    return sqlite3_initialize() == SQLITE_OK;
+  }();
+  HF_ASSERT(done);
+}
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Access access, const char* vfs) {
   set_up_library();

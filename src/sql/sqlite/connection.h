@@ -15,6 +15,9 @@ struct sqlite3_stmt;
 
 namespace hf::sql::sqlite {
 
+/// Process-wide settings of the library; before anything else of it is called. Any number of times.
+void set_up_library();
+
 enum class Access {
   write,  ///< creates the file if absent
   read,   ///< statements that write are `denied`

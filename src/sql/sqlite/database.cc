@@ -60,6 +60,8 @@ SqliteDatabase::~SqliteDatabase() {
 }
 
 Result<void> SqliteDatabase::connect() {
+  set_up_library();
+  if (dynamic_cast<sys::RealFileSystem*>(&world_.files) == nullptr) vfs_ = std::make_unique<WorldVfs>(world_);
   if (options_.access == Access::write) {
     const std::string dir = std::filesystem::path(options_.path).parent_path().string();
     if (!dir.empty()) HF_TRY(world_.files.make_dirs(dir));
@@ -70,7 +72,8 @@ Result<void> SqliteDatabase::connect() {
     }
     if (!lock) return std::move(lock).error();
     lock_ = std::move(*lock);
-    HF_TRY(writer_, Connection::open(options_.path, Access::write, options_.vfs));
+    if (vfs_) vfs_->begin(options_.path);
+    HF_TRY(writer_, open_connection(Access::write));
   }
   HF_TRY(std::unique_ptr<Connection> first, take_reader());
   give_reader(std::move(first));
@@ -84,6 +87,10 @@ Result<void> SqliteDatabase::connect() {
   writes_ = std::make_unique<BatchQueue>(*write_worker_, writes, [this](auto batch) { run_write_batch(batch); });
   reads_queue_ = std::make_unique<BatchQueue>(*read_worker_, reads, [this](auto batch) { run_read_batch(batch); });
   return ok();
+}
+
+Result<std::unique_ptr<Connection>> SqliteDatabase::open_connection(Access access) {
+  return Connection::open(options_.path, access, vfs_ ? vfs_->name() : nullptr);
 }
 
 Task<> SqliteDatabase::migrate(std::string component, std::vector<Migration> migrations) {
@@ -236,7 +243,7 @@ Result<std::unique_ptr<Connection>> SqliteDatabase::take_reader() {
       return reader;
     }
   }
-  return Connection::open(options_.path, Access::read, options_.vfs);
+  return open_connection(Access::read);
 }
 
 void SqliteDatabase::give_reader(std::unique_ptr<Connection> reader) {

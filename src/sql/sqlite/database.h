@@ -4,6 +4,7 @@
 
 #include "sql/batch_queue.h"
 #include "sql/sqlite/connection.h"
+#include "sql/sqlite/world_vfs.h"
 
 namespace hf::sql::sqlite {
 
@@ -11,8 +12,6 @@ struct Options {
   std::string path;
   Access access = Access::write;
   std::size_t readers = 2;
-  /// SQLite's name of the file layer; nullptr: the operating system's.
-  const char* vfs = nullptr;
 };
 
 /// Threads: callers on any strand; the writer connection belongs to the writer thread, each reading connection to the
@@ -36,6 +35,7 @@ class SqliteDatabase final : public Database {
  private:
   SqliteDatabase(sys::World world, Options options);
   Result<void> connect();
+  Result<std::unique_ptr<Connection>> open_connection(Access access);
 
   void run_write_batch(std::span<Unit* const> batch);
   /// The error that voided the whole batch, if any; each unit's own result is in the unit.
@@ -53,6 +53,7 @@ class SqliteDatabase final : public Database {
   const std::string url_;
   std::unique_ptr<sys::DirLock> lock_;
 
+  std::unique_ptr<WorldVfs> vfs_;  ///< only where the world's files are not the operating system's
   std::unique_ptr<Connection> writer_;
   std::optional<Error> refuses_writes_;  ///< writer thread only
   std::mutex readers_mutex_;
