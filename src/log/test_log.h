@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "log/log.h"
 #include "sys/sim.h"
 
@@ -23,6 +24,7 @@ struct Seen {
 class TestLog {
  public:
   explicit TestLog(std::uint64_t seed = 1) : sim(seed) {
+    set_level(Level::off);
     options.segment_bytes = options.first_segment_bytes = 4096;
     options.batch_bytes_max = 4096;
   }
