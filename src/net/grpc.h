@@ -101,7 +101,10 @@ struct GrpcLimits {
 asio::awaitable<void> serve_grpc(std::unique_ptr<ByteStream> connection, std::string first, const GrpcService& service,
                                  GrpcLimits limits, sys::World world, std::shared_ptr<sys::Event> draining);
 
-/// The client's end of a streaming call.
+/// Calls open at once on one channel; the server's own limit makes those above it wait their turn.
+inline constexpr std::size_t kGrpcCallsMax = 16'384;
+
+/// The client's end of a streaming call. Destroyed before its end, it is cancelled.
 class GrpcClientStream : public StreamReader<std::string>, public StreamWriter<std::string> {
  public:
   virtual Task<> finish_writing() = 0;  ///< half-close
@@ -110,7 +113,8 @@ class GrpcClientStream : public StreamReader<std::string>, public StreamWriter<s
   virtual void cancel() = 0;
 };
 
-/// One connection to one server, re-made when it broke; calls are multiplexed. One strand.
+/// One connection to one server, re-made by the next call when it broke or the server drains it; calls are multiplexed.
+/// One strand. A call whose coroutine is cancelled (asio's ||) resets its stream.
 class GrpcChannel {
  public:
   struct Options {
@@ -124,17 +128,21 @@ class GrpcChannel {
     Duration backoff_min = 100ms,
              backoff_max = 5s;  ///< between connection attempts; calls meanwhile fail `unavailable`
     std::size_t message_bytes = 130u << 20;
+    /// How a connection is made; absent: connect() of net/listener.h to host and port. For simulation and tests.
+    std::function<Task<std::unique_ptr<ByteStream>>(Monotonic deadline)> connector;
   };
   GrpcChannel(sys::World world, Options options);
   ~GrpcChannel();
   GrpcChannel(const GrpcChannel&) = delete;
   GrpcChannel& operator=(const GrpcChannel&) = delete;
 
-  /// Errors: unavailable: never reached the server (no connection, refused stream, GOAWAY below our stream id) ·
-  /// timeout: deadline, or the connection broke after the request went out · else to_error(status).
+  /// Errors: unavailable: never reached the server (no connection, refused stream, GOAWAY below our stream id, or the
+  /// deadline passed before the request went out) · timeout: the deadline passed or the connection broke after the
+  /// request went out · exhausted: kGrpcCallsMax calls are open · else to_error(status).
   Task<std::string> call(std::string path, GrpcMetadata metadata, std::string request, Monotonic deadline);
   Task<std::unique_ptr<GrpcClientStream>> open_stream(std::string path, GrpcMetadata metadata, Monotonic deadline);
-  /// Ends all calls with `unavailable` and closes.
+  /// Closes. Calls end as if the connection broke: `unavailable`, or `timeout` if the request had gone out. Later calls
+  /// fail `unavailable`.
   void close();
 
  private:
