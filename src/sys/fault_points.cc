@@ -20,6 +20,14 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
     {"sql.before_commit", "on the database thread, a batch of units written and not yet committed"},
     {"sql.after_commit", "on the database thread, a batch durable and nobody told; an error here is a lost answer"},
+    {"shop.before_half", "an order was admitted, nothing was sent or stored"},
+    {"shop.after_half", "its half message is acknowledged, the local transaction has not begun"},
+    {"shop.before_begin", "right before the local transaction is handed to the database"},
+    {"shop.before_commit", "on the database thread, inside the local transaction, all rows written"},
+    {"shop.after_commit", "the local transaction is durable, the broker was not told"},
+    {"shop.before_end_tx", "right before the decision goes to the broker"},
+    {"shop.after_end_tx", "the decision went out, the buyer was not answered"},
+    {"shop.before_answer", "the answer is ready; an error here loses it and the buyer sees a 503"},
 };
 
 bool known(std::string_view name) {

@@ -10,7 +10,7 @@
 namespace hf::sql::sqlite {
 namespace {
 
-/// Pages of 4 KiB in the WAL. At the first mark they are copied into the file beside readers (4 MiB: recovery reads it
+/// Pages of 4 KiB in the WAL. At the first mark they are copied into the file beside readers (16 MiB: recovery reads it
 /// in ten milliseconds; smaller, and the checkpoint's own syncs show in the latency); at the second, readers have kept
 /// the WAL from starting anew for so long that they are waited for.
 constexpr int kCheckpointFrames = 4000;
