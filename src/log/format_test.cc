@@ -96,5 +96,28 @@ TEST(LogFormat, SegmentNames) {
   }
 }
 
+// The worked example of docs/formats/log.md, byte for byte.
+TEST(LogFormat, WorkedExample) {
+  std::vector<std::uint8_t> file(kSegmentHeaderSize + 2 * 32);
+  const std::uint64_t log_id = 0x1122334455667788;
+  const std::int64_t opened_at = 1'767'225'600'000'000;  // 2026-01-01T00:00:00Z
+  put_segment_header(file.data(), {log_id, 1, Position{0}, 0, 4096, opened_at});
+  std::uint8_t* const mark = file.data() + kSegmentHeaderSize;
+  put_u64(mark + kRecordHeaderSize, static_cast<std::uint64_t>(opened_at));
+  seal_record(mark, {8, kMark, Position{0}, 1, 0}, crc_seed(log_id));
+  std::uint8_t* const record = mark + 32;
+  std::memcpy(record + kRecordHeaderSize, "hello", 5);
+  seal_record(record, {5, 3, Position{32}, 1, 0}, crc_seed(log_id));
+  EXPECT_EQ(hex(file),
+            "48464c4f47534547c62c798401000000"
+            "88776655443322110100000000000000"
+            "00000000000000000000000000000000"
+            "00100000000000000040204648470600"
+            "3440e891080000000000000000000000"
+            "01000000000000000040204648470600"
+            "0c10830d050000032000000000000000"
+            "010000000000000068656c6c6f000000");
+}
+
 }  // namespace
 }  // namespace hf::log
