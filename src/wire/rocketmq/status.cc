@@ -34,7 +34,6 @@ hf::Code to_code(int code) {
     case pb::LITE_SUBSCRIPTION_QUOTA_EXCEEDED:
       return hf::Code::exhausted;
     case pb::UNRECOGNIZED_CLIENT_TYPE:  // the server forgot our Settings: send them again, then repeat
-    case pb::HA_NOT_AVAILABLE:
       return hf::Code::unavailable;
     case pb::NOT_IMPLEMENTED:
     case pb::UNSUPPORTED:
@@ -44,8 +43,8 @@ hf::Code to_code(int code) {
     default:
       break;
   }
-  // A server's failure says nothing about whether the work was done: INTERNAL_SERVER_ERROR, PROXY_TIMEOUT and the
-  // persistence timeouts all may follow a write that took place.
+  // A server's failure says nothing about whether the work was done: INTERNAL_SERVER_ERROR, PROXY_TIMEOUT,
+  // HA_NOT_AVAILABLE and the persistence timeouts all may follow a write that took place.
   if (code == pb::REQUEST_TIMEOUT || code >= pb::INTERNAL_ERROR || code < pb::OK) return hf::Code::timeout;
   return hf::Code::invalid;
 }

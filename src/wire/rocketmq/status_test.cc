@@ -23,7 +23,7 @@ TEST(RocketmqStatus, EveryCodeSaysWhatACallerCanDo) {
       {pb::PRECONDITION_FAILED, hf::Code::conflict},
       {pb::TOO_MANY_REQUESTS, hf::Code::exhausted},
       {pb::UNRECOGNIZED_CLIENT_TYPE, hf::Code::unavailable},
-      {pb::HA_NOT_AVAILABLE, hf::Code::unavailable},
+      {pb::HA_NOT_AVAILABLE, hf::Code::timeout},
       {pb::INTERNAL_SERVER_ERROR, hf::Code::timeout},
       {pb::PROXY_TIMEOUT, hf::Code::timeout},
       {pb::MASTER_PERSISTENCE_TIMEOUT, hf::Code::timeout},
