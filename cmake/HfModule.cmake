@@ -26,9 +26,10 @@ function(hf_module name)
   set_property(GLOBAL APPEND_STRING PROPERTY HF_ARROWS "${name}: ${M_DEPS}\n")
 endfunction()
 
-# hf_test(base SOURCES a_test.cc … DEPS base …): one executable per folder; every GoogleTest case is a ctest of its own.
+# hf_test(base SOURCES a_test.cc … DEPS base … [LABEL conformance]): one executable per folder; every GoogleTest case is
+# a ctest of its own.
 function(hf_test name)
-  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;DEPS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT;LABEL" "SOURCES;DEPS;PRIVATE" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
   endif()
@@ -39,7 +40,7 @@ function(hf_test name)
     target_link_libraries(${exe} PRIVATE hf_${dep})
   endforeach()
   target_precompile_headers(${exe} REUSE_FROM hf_pch_test)
-  gtest_discover_tests(${exe} PROPERTIES TIMEOUT ${T_TIMEOUT} DISCOVERY_TIMEOUT 30 DISCOVERY_MODE PRE_TEST)
+  gtest_discover_tests(${exe} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABEL}" DISCOVERY_TIMEOUT 30 DISCOVERY_MODE PRE_TEST)
 endfunction()
 
 # hf_proto(rmq_proto dir/a.proto …): generated messages as one static library, without our warnings.

@@ -87,6 +87,7 @@ Result<ClientCallPtr> ClientSession::start(const std::string& path, const GrpcMe
                                     header_field(":authority", authority_),
                                     header_field("te", "trailers", true),
                                     header_field("content-type", "application/grpc", true),
+                                    header_field("grpc-accept-encoding", "identity", true),
                                     header_field("user-agent", "grpc-holdfast/0.1", true)};
   std::string timeout;
   if (deadline != Monotonic::max()) {
