@@ -52,26 +52,19 @@ asio::awaitable<void> send_aside(std::shared_ptr<Sending> sending, ByteStream& s
 /// Shared with the requests under way, so that the client may go first.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
-  Pool(sys::World world, HttpClient::Options options) : world_(std::move(world)), options_(std::move(options)) {}
+  Pool(sys::World world, HttpClient::Options options)
+      : world_(std::move(world)),
+        options_(std::move(options)),
+        answered_(count_of("answered")),
+        refused_(count_of("invalid")),
+        not_sent_(count_of("unavailable")),
+        unknown_(count_of("timeout")) {}
 
   static Task<HttpResponse> send(std::shared_ptr<Pool> self, HttpRequest request, std::string url_text,
                                  Monotonic deadline) {
-    HF_CO_TRY(const Url url, parse_url(url_text));
-    HF_CO_TRY(check_request(request));
-    const std::shared_ptr<Origin> origin = self->find_origin(url);
-    HF_CO_TRY(std::unique_ptr<Wire> wire, co_await self->acquire(*origin, url, deadline));
-    bool late = false;
-    const auto give_up = self->world_.clock.call_at(self->world_.executor, deadline, [&late, &stream = *wire->stream] {
-      late = true;
-      stream.close();
-    });
-    bool reusable = false;
-    Result<HttpResponse> response = co_await self->exchange(*wire, request, url, reusable);
-    self->give_back(*origin, std::move(wire), reusable && !late);
-    if (response) co_return response;
-    // From here on bytes have gone out, and whatever broke, the server may have acted (P5).
-    const std::string why = late ? "no whole answer before the deadline" : response.error().message;
-    co_return Error{Code::timeout, url.origin() + ": " + why};
+    Result<HttpResponse> response = co_await self->attempt(std::move(request), std::move(url_text), deadline);
+    self->count(response);
+    co_return response;
   }
 
   void close_idle() {
@@ -89,6 +82,47 @@ class Pool : public std::enable_shared_from_this<Pool> {
   }
 
  private:
+  metrics::Counter& count_of(const char* outcome) {
+    return world_.metrics.counter("holdfast_net_http_client_requests_total", "outgoing HTTP requests by outcome",
+                                  {{"outcome", outcome}});
+  }
+
+  void count(const Result<HttpResponse>& response) {
+    if (response) return answered_.add();
+    switch (response.error().code) {
+      case Code::timeout:
+        return unknown_.add();
+      case Code::unavailable:
+        return not_sent_.add();
+      default:
+        return refused_.add();
+    }
+  }
+
+  Task<HttpResponse> attempt(HttpRequest request, std::string url_text, Monotonic deadline) {
+    HF_CO_TRY(const Url url, parse_url(url_text));
+    HF_CO_TRY(check_request(request));
+    HF_CO_TRY(co_await world_.faults.reach("net.http_before_send"));
+    const std::shared_ptr<Origin> origin = find_origin(url);
+    HF_CO_TRY(std::unique_ptr<Wire> wire, co_await acquire(*origin, url, deadline));
+    bool late = false;
+    const auto give_up = world_.clock.call_at(world_.executor, deadline, [&late, &stream = *wire->stream] {
+      late = true;
+      stream.close();
+    });
+    bool reusable = false;
+    Result<HttpResponse> response = co_await exchange(*wire, request, url, reusable);
+    give_back(*origin, std::move(wire), reusable && !late);
+    if (response) {
+      const Result<void> heard = co_await world_.faults.reach("net.http_after_answer");
+      if (heard) co_return response;
+      response = heard.error();
+    }
+    // Bytes have gone out, and whatever broke, the server may have acted (P5).
+    const std::string why = late ? "no whole answer before the deadline" : response.error().message;
+    co_return Error{Code::timeout, url.origin() + ": " + why};
+  }
+
   std::shared_ptr<Origin> find_origin(const Url& url) {
     std::shared_ptr<Origin>& origin = origins_[url.origin()];
     if (!origin) origin = std::make_shared<Origin>(world_.clock);
@@ -218,6 +252,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::map<std::string, std::shared_ptr<Origin>> origins_;
   std::unique_ptr<sys::Timer> prune_;
   bool shut_ = false;
+  metrics::Counter& answered_;
+  metrics::Counter& refused_;
+  metrics::Counter& not_sent_;
+  metrics::Counter& unknown_;
 };
 
 }  // namespace

@@ -250,6 +250,19 @@ TEST_F(HttpClientTest, TooLargeAnAnswerIsNotHeld) {
   EXPECT_EQ(outcome(ask("GET")), "timeout");
 }
 
+TEST_F(HttpClientTest, FaultPointsMakeEitherOutcome) {
+  serve({answer(kOk, Then::stay)});
+  ASSERT_TRUE(world().faults.arm("net.http_before_send=error:1"));
+  EXPECT_EQ(outcome(ask("POST")), "unavailable");
+  EXPECT_EQ(accepted_, 0u);
+  ASSERT_TRUE(world().faults.arm("net.http_after_answer=error:1"));
+  EXPECT_EQ(outcome(ask("POST")), "timeout");
+  EXPECT_NE(heard_, "") << "it happened";
+  const std::string metrics = world().metrics.expose();
+  EXPECT_NE(metrics.find("holdfast_net_http_client_requests_total{outcome=\"unavailable\"} 1"), std::string::npos);
+  EXPECT_NE(metrics.find("holdfast_net_http_client_requests_total{outcome=\"timeout\"} 1"), std::string::npos);
+}
+
 TEST_F(HttpClientTest, MayGoBeforeItsRequests) {
   serve({[](ByteStream& stream) { return wait_for_end(stream); }});
   const auto main = [&]() -> asio::awaitable<std::string> {

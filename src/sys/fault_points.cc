@@ -20,6 +20,8 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"mq.before_ack", "a listener is done with a message; the broker has not heard it"},
     {"mq.before_end_transaction", "a local transaction is decided; the broker has not heard it"},
     {"mq.end_transaction", "the decision on its way to the broker; drop loses it"},
+    {"net.http_before_send", "an outgoing HTTP request, nothing of it sent; an error here is `unavailable`"},
+    {"net.http_after_answer", "its whole answer arrived; an error here loses it, which is `timeout`: it may have happened"},
     {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
     {"sql.before_commit", "on the database thread, a batch of units written and not yet committed"},
     {"sql.after_commit", "on the database thread, a batch durable and nobody told; an error here is a lost answer"},
