@@ -33,6 +33,13 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"shop.before_end_tx", "right before the decision goes to the broker"},
     {"shop.after_end_tx", "the decision went out, the buyer was not answered"},
     {"shop.before_answer", "the answer is ready; an error here loses it and the buyer sees a 503"},
+    {"broker.before_half_append", "a half message arrived and nothing of it is stored"},
+    {"broker.after_half_durable", "a half message is durable and its producer not told"},
+    {"broker.half_ack", "drop: the producer never hears that its half message is durable"},
+    {"broker.end_tx", "drop: a commit or rollback never reaches the broker"},
+    {"broker.after_decision_durable", "a commit or rollback is durable and its producer not told"},
+    {"broker.before_ack_append", "an acknowledgement arrived and nothing of it is stored"},
+    {"broker.after_ack_durable", "an acknowledgement is durable and its consumer not told"},
 };
 
 bool known(std::string_view name) {
