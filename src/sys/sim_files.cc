@@ -15,6 +15,16 @@ void apply(std::string& content, std::uint64_t offset, std::string_view bytes) {
   content.replace(offset, bytes.size(), bytes);
 }
 
+void apply_some_sectors(std::string& content, std::uint64_t offset, std::string_view bytes, Random& random) {
+  constexpr std::uint64_t kSector = 512;
+  while (!bytes.empty()) {
+    const std::string_view sector = bytes.substr(0, kSector - offset % kSector);
+    if (random.below(2) == 0) apply(content, offset, sector);
+    offset += sector.size();
+    bytes.remove_prefix(sector.size());
+  }
+}
+
 class SimDirLock final : public DirLock {
  public:
   explicit SimDirLock(std::function<void()> release) : release_(std::move(release)) {}
@@ -199,6 +209,9 @@ void SimDisk::crash(Unsynced unsynced) {
         const std::size_t kept = random_.below(write.bytes.size() + 1);
         if (kept > 0) apply(survivor, write.offset, std::string_view(write.bytes).substr(0, kept));
       }
+    }
+    if (unsynced == Unsynced::scattered) {
+      for (const Write& write : node->unsynced) apply_some_sectors(survivor, write.offset, write.bytes, random_);
     }
     node->now = node->durable = std::move(survivor);
     node->unsynced.clear();

@@ -30,9 +30,10 @@ class SimDisk final : public FileSystem {
   Result<std::unique_ptr<DirLock>> lock(const std::string& path) override;
 
   enum class Unsynced {
-    lost,  ///< nothing that was not synced is there
-    torn,  ///< each unsynced write survives up to a random byte, independently
-    kept,  ///< the process died, the machine did not
+    lost,       ///< nothing that was not synced is there
+    torn,       ///< each unsynced write survives up to a random byte, independently
+    scattered,  ///< of each unsynced write any 512-byte sectors survive, independently: disks reorder
+    kept,       ///< the process died, the machine did not
   };
   /// The machine (or the process) dies: open files become useless (`unavailable`), locks are released.
   void crash(Unsynced unsynced);

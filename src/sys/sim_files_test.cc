@@ -52,6 +52,22 @@ TEST_F(SimFiles, TornWritesKeepAPrefix) {
   EXPECT_GT(lengths.size(), 4u);
 }
 
+TEST_F(SimFiles, ScatteredWritesKeepAnySectors) {
+  std::set<std::string> seen;
+  for (int round = 0; round < 200; ++round) {
+    auto file = open();
+    ASSERT_TRUE(disk_.sync_dir("/d"));
+    ASSERT_TRUE(file->write_at(0, as_bytes(std::string(3 * 512, 'o'))));
+    ASSERT_TRUE(file->sync());
+    ASSERT_TRUE(file->write_at(0, as_bytes(std::string(3 * 512, 'n'))));
+    disk_.crash(SimDisk::Unsynced::scattered);
+    const std::string& content = disk_.content("/d/f");
+    for (std::size_t i = 0; i < content.size(); ++i) ASSERT_EQ(content[i], content[i / 512 * 512]);
+    seen.insert({content[0], content[512], content[1024]});
+  }
+  EXPECT_EQ(seen.size(), 8u);
+}
+
 TEST_F(SimFiles, TheNthOperationFails) {
   auto file = open();
   disk_.fail_operation(2, Error{Code::unavailable, "I/O error"});
