@@ -63,6 +63,7 @@ struct Log::Impl {
       : world(w), dir(std::move(d)), options(std::move(o)), lock(std::move(l)), metrics(w.metrics, options.name) {}
 
   Result<void> start(std::optional<Position> from, const Visitor& visit);
+  Result<void> sync_folders_above();
   Result<void> first_mark(Recovered& recovered);
   void start_segment(Spare spare);
   Result<void> make_room(std::size_t size);
@@ -115,7 +116,7 @@ Result<std::unique_ptr<Log>> Log::open(sys::World& world, std::string dir, Optio
 
 Result<void> Log::Impl::start(std::optional<Position> from, const Visitor& visit) {
   const Monotonic begun = world.clock.now();
-  HF_TRY(Recovered recovered, recover(world.files, dir, from, visit));
+  HF_TRY(Recovered recovered, recover(world.files, dir, options.segment_bytes, from, visit));
   log_id = recovered.log_id;
   while (log_id == 0) log_id = world.random.u64();
   seed = crc_seed(log_id);
@@ -124,6 +125,7 @@ Result<void> Log::Impl::start(std::optional<Position> from, const Visitor& visit
   stats.truncated_bytes = recovered.truncated_bytes;
   if (!recovered.segments.empty()) active = recovered.segments.back();
   segments = std::make_shared<Segments>(std::move(recovered.segments), seed);
+  if (!active) HF_TRY(sync_folders_above());
   HF_TRY(first_mark(recovered));
 
   std::deque<Spare> spares(std::make_move_iterator(recovered.spares.begin()),
@@ -140,6 +142,17 @@ Result<void> Log::Impl::start(std::optional<Position> from, const Visitor& visit
                       {"generation", generation},
                       {"torn_bytes", stats.truncated_bytes},
                       {"ms", took.count()}});
+  return ok();
+}
+
+/// A new folder is durable when the folders above it are synced; one that may not be read was not made by us.
+Result<void> Log::Impl::sync_folders_above() {
+  for (std::string at = dir; at != "/" && at != ".";) {
+    const std::size_t slash = at.rfind('/');
+    at = slash == std::string::npos ? "." : slash == 0 ? "/" : at.substr(0, slash);
+    const Result<void> synced = world.files.sync_dir(at);
+    if (!synced && synced.error().code != Code::denied) return synced;
+  }
   return ok();
 }
 
@@ -197,10 +210,7 @@ Result<void> Log::Impl::make_room(std::size_t size) {
     keeper->work();
     return keeper->why();
   }
-  if (kSegmentHeaderSize + size > next->capacity) {
-    return Error{Code::invalid,
-                 fmt::format("a record of {} bytes does not fit into a segment of {}", size, next->capacity)};
-  }
+  HF_ASSERT(kSegmentHeaderSize + size <= next->capacity);
   start_segment(*keeper->take());
   return ok();
 }
@@ -240,6 +250,10 @@ Result<Position> Log::Impl::append(Kind kind, std::span<const Bytes> parts, Urge
     metrics.refused.add();
     return error;
   };
+  if (kSegmentHeaderSize + size > options.segment_bytes) {
+    return Error{Code::invalid,
+                 fmt::format("a record of {} bytes does not fit into a segment of {}", size, options.segment_bytes)};
+  }
   if (dead) return refuse(dead_error());
   if (waiting_bytes > 0 && waiting_bytes + size > options.waiting_bytes_max) {
     committer->want(end);
@@ -402,6 +416,7 @@ struct Log::Cursor::Impl {
   std::shared_ptr<const Segment> current;
   Position at;
   Window window;
+  Position trusted;  ///< the window was read when everything below was durable; above, older bytes may have stood there
 };
 
 Log::Cursor::Cursor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -421,13 +436,13 @@ Position Log::Cursor::position() const { return impl_->at; }
 Result<std::optional<RecordView>> Log::Cursor::next() {
   while (impl_->at < impl_->segments->durable_end()) {
     HF_TRY(std::shared_ptr<const Segment> segment, impl_->segments->find(impl_->at));
-    if (segment != impl_->current) impl_->window.forget();
-    impl_->current = std::move(segment);
-    HF_TRY(std::optional<Parsed> record, parse_at(*impl_->current, impl_->at, impl_->window, impl_->segments->seed()));
-    if (!record) {
-      impl_->window.forget();  // what was read ahead may be older than the record
-      HF_TRY(record, parse_at(*impl_->current, impl_->at, impl_->window, impl_->segments->seed()));
+    if (segment != impl_->current || impl_->at >= impl_->trusted) {
+      impl_->window.forget();
+      impl_->trusted = impl_->segments->durable_end();
     }
+    impl_->current = std::move(segment);
+    HF_TRY(const std::optional<Parsed> record,
+           parse_at(*impl_->current, impl_->at, impl_->window, impl_->segments->seed()));
     if (!record) return impl_->segments->explain(*impl_->current, impl_->at);
     const Position position = std::exchange(impl_->at, record->header.next());
     if (record->header.kind == kMark) continue;

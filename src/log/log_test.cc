@@ -205,6 +205,21 @@ TEST(Log, RetentionNeverTakesTheActiveSegment) {
   EXPECT_EQ(t.replayed().back().body, "after");
 }
 
+TEST(Log, RetentionKeepsTheSegmentBelowOneThatIsNotOnDiskYet) {
+  TestLog t;
+  ASSERT_TRUE(t.open());
+  for (int i = 0; i < 9; ++i) t.put_durable(std::string(400, 'x'));
+  ASSERT_TRUE(t.sim.world().faults.arm("log.before_write=error"));
+  t.put("the first of the next segment" + std::string(400, 'x'));
+  ASSERT_EQ(t->stats().segments, 2U);
+  t->remove_before(t->end());
+  t.sim.run_for(2s);
+  t.crash(sys::SimDisk::Unsynced::lost);
+  t.sim.world().faults.disarm_all();
+  ASSERT_TRUE(t.open());
+  EXPECT_EQ(t.replayed(), t.acknowledged());
+}
+
 TEST(Log, ASlowCursorBehindRetentionIsTold) {
   TestLog t;
   ASSERT_TRUE(t.open());
@@ -231,6 +246,40 @@ TEST(Log, ACursorWaitsAtTheEndAndGoesOn) {
     ASSERT_TRUE(next && *next);
     EXPECT_TRUE(as_text((*next)->body).starts_with(fmt::format("{} ", i)));
     EXPECT_FALSE(*cursor.next());
+  }
+}
+
+TEST(Log, ACursorDoesNotSeeWhatATornBatchLeftBehindTheEnd) {
+  TestLog t;
+  ASSERT_TRUE(t.open());
+  ASSERT_TRUE(t.sim.world().faults.arm("log.before_sync=error"));
+  const Position torn = t.put("12345678");
+  for (int i = 0; i < 3; ++i) t.put("orphaned");
+  t.sim.run_ready();
+  t.sim.world().faults.disarm_all();
+  t.crash(sys::SimDisk::Unsynced::kept);
+  t.sim.disk().content(t.path("0000000001.seg"))[64 + torn.value + 24] = '?';
+  ASSERT_TRUE(t.open());  // its mark takes the place of the torn record
+  Log::Cursor cursor = t->scan(Position{0});
+  for (const std::string body : {"a new 1.", "a new 2.", "a new 3."}) {
+    t.put_durable(body);
+    const Result<std::optional<RecordView>> next = cursor.next();
+    ASSERT_TRUE(next && *next);
+    EXPECT_EQ(as_text((*next)->body), body);
+  }
+}
+
+TEST(Log, TheSegmentSizeMayChangeBetweenLives) {
+  TestLog t;
+  for (const std::uint64_t size : {4096UL, 16384UL, 8192UL, 65536UL, 4096UL}) {
+    t.options.segment_bytes = size;
+    ASSERT_TRUE(t.open());
+    EXPECT_EQ(t.replayed(), t.acknowledged());
+    t.sim.run_ready();
+    t.put_durable(std::string(size - 64 - 24, 'x'));
+    t.sim.run_for(2s);
+    t.put_durable("small");
+    t.crash(sys::SimDisk::Unsynced::lost);
   }
 }
 

@@ -156,11 +156,12 @@ Result<void> write_again(const Segment& segment, Position start, Position end) {
   return segment.file->sync();
 }
 
-Result<void> keep_spares(sys::FileSystem& files, const std::string& dir, std::span<Found> rest, Recovered& into) {
+Result<void> keep_spares(sys::FileSystem& files, const std::string& dir, std::uint64_t segment_bytes,
+                         std::span<Found> rest, Recovered& into) {
   // A file that was used before is not kept: on a file system without a journal its old and new name may both be there.
   // Removal from the end keeps the numbers without a gap.
   std::size_t kept = 0;
-  while (kept < rest.size() && rest[kept].untouched) ++kept;
+  while (kept < rest.size() && rest[kept].untouched && rest[kept].segment.capacity == segment_bytes) ++kept;
   for (std::size_t i = rest.size(); i > kept; --i) {
     HF_TRY(files.remove(rest[i - 1].segment.path));
     HF_TRY(files.sync_dir(dir));
@@ -194,8 +195,8 @@ Result<void> check_new(const std::vector<Found>& all, std::optional<Position> fr
 
 }  // namespace
 
-Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::optional<Position> from,
-                          const Visitor& visit) {
+Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::uint64_t segment_bytes,
+                          std::optional<Position> from, const Visitor& visit) {
   HF_TRY(std::vector<Found> all, look_at_all(files, dir));
   const auto unstarted = std::find_if(all.begin(), all.end(), [](const Found& f) { return !f.header; });
   const auto again = std::find_if(unstarted, all.end(), [](const Found& f) { return f.header.has_value(); });
@@ -206,7 +207,7 @@ Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::o
   if (!all.empty()) result.next_sequence = all.front().segment.sequence;
   if (started == 0) {
     HF_TRY(check_new(all, from));
-    HF_TRY(keep_spares(files, dir, all, result));
+    HF_TRY(keep_spares(files, dir, segment_bytes, all, result));
     return result;
   }
 
@@ -247,7 +248,7 @@ Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::o
   }
   HF_TRY(result.truncated_bytes, torn_bytes(last, result.end));
   HF_TRY(write_again(last, walk.batch_start(), result.end));
-  HF_TRY(keep_spares(files, dir, std::span(all).subspan(started), result));
+  HF_TRY(keep_spares(files, dir, segment_bytes, std::span(all).subspan(started), result));
   return result;
 }
 

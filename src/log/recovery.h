@@ -32,13 +32,13 @@ struct Recovered {
 
 /// Reads the directory, calls `visit` with each record from `from` on, finds the end of the log, and makes it durable:
 /// the last batch that was found may never have been synced, or its sync may have failed, so it is written once more.
-/// Removes unfinished and reused spare files. Errors as Log::open.
+/// Removes spare files that are unfinished, were used before, or have not `segment_bytes`. Errors as Log::open.
 ///
 /// Rule: at the first position P where no intact record of the right position and generation stands, the log ends if
 /// that can be a torn write: nobody was told that the batch at P is durable. It cannot be one if anything intact shows
 /// a batch that began after P, for a batch is written only after the one before was synced: then it is `corrupt`.
-Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::optional<Position> from,
-                          const Visitor& visit);
+Result<Recovered> recover(sys::FileSystem& files, const std::string& dir, std::uint64_t segment_bytes,
+                          std::optional<Position> from, const Visitor& visit);
 
 /// "prepare.tmp": the file that is being filled with zeros.
 inline constexpr std::string_view kUnfinishedName = "prepare.tmp";
