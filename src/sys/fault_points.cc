@@ -40,6 +40,12 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"broker.after_decision_durable", "a commit or rollback is durable and its producer not told"},
     {"broker.before_ack_append", "an acknowledgement arrived and nothing of it is stored"},
     {"broker.after_ack_durable", "an acknowledgement is durable and its consumer not told"},
+    {"notifier.after_call", "notifier: the provider answered (or did not), nothing of it is recorded"},
+    {"notifier.after_record", "notifier: the outcome is durable, the client has no answer yet"},
+    {"notifier.after_row", "notifier: the ledger row is durable, no byte has gone to the provider"},
+    {"notifier.before_callback_record", "notifier: a status callback is verified, not recorded"},
+    {"notifier.before_row", "notifier: a request is checked, nothing is stored"},
+    {"phone.after_create", "phone: message or call is durable, the answer is not sent"},
 };
 
 bool known(std::string_view name) {
