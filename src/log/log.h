@@ -71,6 +71,8 @@ struct Stats {
   std::uint64_t truncated_bytes = 0;  ///< of the first record of a torn tail, if this open cut one off
 };
 
+class Segments;
+
 class Log {
  public:
   /// Locks the directory, recovers, and calls `visit` with every record from `from` (nullopt: the oldest there is) on.
@@ -140,7 +142,7 @@ class Log {
    private:
     friend class Log;
     struct Impl;
-    explicit Cursor(std::unique_ptr<Impl> impl);
+    Cursor(std::shared_ptr<const Segments> segments, Position from);
     std::unique_ptr<Impl> impl_;
   };
   Cursor scan(Position from) const;

@@ -206,6 +206,18 @@ void reopen(const Settings& settings) {
              static_cast<double>(positions.size()) / scanned, kReads / read);
 }
 
+void first_open(const Settings& settings) {
+  const std::string dir = settings.dir + "/log";
+  std::filesystem::remove_all(dir);
+  sys::Loop loop;
+  const log::Visitor nothing = [](const log::RecordView&) { return ok(); };
+  for (const char* what : {"a new log", "the same, empty, again"}) {
+    const Monotonic begin = loop.world().clock.now();
+    const auto log = std::move(*log::Log::open(loop.world(), dir, {}, std::nullopt, nothing));
+    fmt::print("open {}: {:.1f} ms\n", what, to_us(loop.world().clock.now() - begin) / 1e3);
+  }
+}
+
 int run(const Settings& settings) {
   log::set_level(log::Level::warn);
   std::filesystem::create_directories(settings.dir);
@@ -220,6 +232,7 @@ int run(const Settings& settings) {
   for (const std::size_t producers : {1UL, 16UL, 128UL, 1024UL}) by_callback(settings, producers);
   for (const std::size_t producers : {1UL, 16UL, 128UL, 1024UL}) by_coroutine(settings, producers);
   reopen(settings);
+  first_open(settings);
   std::filesystem::remove_all(settings.dir);
   return 0;
 }
