@@ -55,6 +55,7 @@ json::array trace_of(const Order& order, const LateSteps* late) {
   add_hop(hops, "received", wall_from_us(order.received_at_us));
   add_hop(hops, "half_message_acknowledged", wall_from_us(order.half_at_us), order.message_id);
   const bool confirmed = order.status == OrderStatus::confirmed;
+  add_hop(hops, "local_transaction_begun", wall_from_us(order.begun_at_us));
   add_hop(hops, "local_transaction_committed", wall_from_us(order.committed_at_us),
           confirmed ? "confirmed" : std::string_view(order.reason));
   if (late == nullptr) return hops;

@@ -223,11 +223,11 @@ TEST_F(ShopTest, TheTimelineOfAnOrder) {
     EXPECT_GE(hop.at("at_us").as_int64(), last);
     last = hop.at("at_us").as_int64();
   }
-  EXPECT_EQ(hops, (std::vector<std::string>{"received", "half_message_acknowledged", "local_transaction_committed",
-                                            "decision_sent", "answered"}));
+  EXPECT_EQ(hops, (std::vector<std::string>{"received", "half_message_acknowledged", "local_transaction_begun",
+                                            "local_transaction_committed", "decision_sent", "answered"}));
   EXPECT_FALSE(get("/orders/" + id).body.contains("trace"));
   restart();
-  EXPECT_EQ(get("/orders/" + id + "?trace=1").body.at("trace").as_array().size(), 3U) << "what is in the row";
+  EXPECT_EQ(get("/orders/" + id + "?trace=1").body.at("trace").as_array().size(), 4U) << "what is in the row";
 }
 
 TEST_F(ShopTest, TheBrokerIsAway) {

@@ -44,7 +44,7 @@ struct Order {
   std::int64_t unit_price_minor = 0;
   std::optional<std::string> idempotency_key;
   std::string message_id;  ///< of its half message
-  std::int64_t received_at_us = 0, half_at_us = 0, committed_at_us = 0;
+  std::int64_t received_at_us = 0, half_at_us = 0, begun_at_us = 0, committed_at_us = 0;
 
   std::int64_t total_minor() const { return unit_price_minor * request.quantity; }
 };

@@ -33,12 +33,13 @@ std::vector<sql::Migration> migrations() {
   message_id       VARCHAR(64)  NOT NULL,
   received_at_us   BIGINT       NOT NULL,
   half_at_us       BIGINT       NOT NULL,
+  begun_at_us      BIGINT       NOT NULL,
   committed_at_us  BIGINT       NOT NULL))"}}};
 }
 
 constexpr std::string_view kSelectOrder =
     "SELECT order_id, status, reason, buyer, item, quantity, channels, phone, unit_price_minor, idempotency_key, "
-    "message_id, received_at_us, half_at_us, committed_at_us FROM orders ";
+    "message_id, received_at_us, half_at_us, begun_at_us, committed_at_us FROM orders ";
 
 std::string join(const std::vector<std::string>& parts) {
   std::string joined;
@@ -75,7 +76,8 @@ Order order_from(const sql::Row& row) {
   order.message_id = row.text(10);
   order.received_at_us = row.integer(11);
   order.half_at_us = row.integer(12);
-  order.committed_at_us = row.integer(13);
+  order.begun_at_us = row.integer(13);
+  order.committed_at_us = row.integer(14);
   return order;
 }
 
@@ -90,15 +92,15 @@ Result<void> insert_order(sql::Transaction& tx, const Order& order) {
   if (order.idempotency_key) key = *order.idempotency_key;
   HF_TRY(tx.execute(
       "INSERT INTO orders (order_id, tx_id, status, reason, buyer, item, quantity, channels, phone, unit_price_minor, "
-      "idempotency_key, message_id, received_at_us, half_at_us, committed_at_us) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "idempotency_key, message_id, received_at_us, half_at_us, begun_at_us, committed_at_us) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {order.order_id, order.order_id, std::string(text_of(order.status)), order.reason, request.buyer, request.item,
        request.quantity, join(request.channels), request.phone, order.unit_price_minor, std::move(key),
-       order.message_id, order.received_at_us, order.half_at_us, order.committed_at_us}));
+       order.message_id, order.received_at_us, order.half_at_us, order.begun_at_us, order.committed_at_us}));
   return ok();
 }
 
-Order order_of(const Attempt& attempt, std::int64_t unit_price_minor, Verdict verdict, std::int64_t now_us) {
+Order order_of(const Attempt& attempt, std::int64_t unit_price_minor, Verdict verdict) {
   Order order;
   order.order_id = attempt.order_id;
   order.status = verdict == Verdict::confirm ? OrderStatus::confirmed : OrderStatus::refused;
@@ -109,15 +111,15 @@ Order order_of(const Attempt& attempt, std::int64_t unit_price_minor, Verdict ve
   order.message_id = attempt.message_id;
   order.received_at_us = attempt.received_at_us;
   order.half_at_us = attempt.half_at_us;
-  order.committed_at_us = now_us;
   return order;
 }
 
 /// The local transaction. The marker comes first: it waits for a check-back that is under way, or is fenced by it,
-/// before any hot row is touched; the stock row comes last, so that it is held shortest.
-Result<Placed> place_in(sql::Transaction& tx, const Attempt& attempt, std::int64_t now_us) {
+/// before any hot row is touched.
+Result<Placed> place_in(sql::Transaction& tx, const Attempt& attempt, const sys::Clock& clock) {
+  const std::int64_t begun_at_us = to_us(clock.wall());
   HF_TRY(const bool ours, tx.insert_if_absent("INSERT INTO tx_marker (tx_id, state, at_us) VALUES (?, 'committed', ?)",
-                                              {attempt.order_id, now_us}));
+                                              {attempt.order_id, begun_at_us}));
   if (!ours) return Error{Code::conflict, "check-back has rolled this transaction back"};
 
   std::optional<Order> known;
@@ -137,7 +139,9 @@ Result<Placed> place_in(sql::Transaction& tx, const Attempt& attempt, std::int64
     HF_TRY(tx.execute("UPDATE tx_marker SET state = 'rolled_back' WHERE tx_id = ?", {attempt.order_id}));
   }
   if (verdict == Verdict::repeat) return Placed{std::move(*known), verdict};
-  Order order = order_of(attempt, price->integer(0), verdict, now_us);
+  Order order = order_of(attempt, price->integer(0), verdict);
+  order.begun_at_us = begun_at_us;
+  order.committed_at_us = to_us(clock.wall());
   HF_TRY(insert_order(tx, order));
   return Placed{std::move(order), verdict};
 }
@@ -160,7 +164,7 @@ Task<> Store::open(std::vector<Item> items) {
 
 Task<Placed> Store::place(Attempt attempt) {
   std::function<Result<Placed>(sql::Transaction&)> work = [this, attempt = std::move(attempt)](sql::Transaction& tx) {
-    Result<Placed> placed = place_in(tx, attempt, to_us(world_.clock.wall()));
+    Result<Placed> placed = place_in(tx, attempt, world_.clock);
     if (placed) {
       if (Result<void> passed = world_.faults.reach_blocking("shop.before_commit"); !passed) placed = passed.error();
     }
