@@ -233,8 +233,8 @@ TEST_F(ListenerTest, RefusesWhatItDoesNotSpeak) {
 
 TEST_F(ListenerTest, SilenceAndDripsEndAtTheLimit) {
   ListenerOptions options = https();
-  options.http_limits.idle = 40ms;
-  options.http_limits.request = 40ms;
+  options.http_limits.idle = 300ms;
+  options.http_limits.request = 300ms;
   start(std::move(options));
   const auto silent = dial(), tls = dial(), slow = dial(), idle = dial();
   say(*tls, std::string_view("\x16\x03\x01\x02\x00\x01", 6));
@@ -275,24 +275,82 @@ TEST_F(ListenerTest, DrainLetsRunningRequestsFinish) {
   EXPECT_FALSE(loop_.run_until_done(connect(world(), "127.0.0.1", listener_->port(), std::nullopt, "", in(5s))));
 }
 
+ListenerOptions everything() {
+  ListenerOptions options;
+  options.http = echo;
+  options.tls.emplace();
+  auto service = std::make_shared<GrpcService>();
+  service->unary("/t/Echo", [](GrpcCallPtr call, std::string request) -> Task<std::string> {
+    co_return request + (call->secure ? " tls" : " plain");
+  });
+  options.grpc = std::move(service);
+  return options;
+}
+
+TEST_F(ListenerTest, GrpcAndHttpOnOnePortWithAndWithoutTls) {
+  start(everything());
+  for (const bool tls : {false, true}) {
+    GrpcChannel::Options options;
+    options.host = "127.0.0.1";
+    options.port = listener_->port();
+    options.tls = tls;
+    options.tls_config.verify = false;
+    GrpcChannel channel(world(), std::move(options));
+    const Result<std::string> answer = loop_.run_until_done(channel.call("/t/Echo", {}, "hi", in(5s)));
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    EXPECT_EQ(*answer, tls ? "hi tls" : "hi plain");
+    EXPECT_EQ(ask(url(tls ? "https" : "http"), {.ca_file = {}, .verify = false})->status, 200);
+    channel.close();
+  }
+}
+
+TEST_F(ListenerTest, DrainEndsGrpcConnectionsThatLieIdle) {
+  start(everything());
+  GrpcChannel::Options options;
+  options.host = "127.0.0.1";
+  options.port = listener_->port();
+  GrpcChannel channel(world(), std::move(options));
+  ASSERT_TRUE(loop_.run_until_done(channel.call("/t/Echo", {}, "hi", in(5s))));
+  const Monotonic before = world().clock.now();
+  loop_.run_until_done(listener_->drain(in(5s)));
+  EXPECT_LT(world().clock.now() - before, 4s);
+  channel.close();
+}
+
 TEST_F(ListenerTest, DrainCutsAtItsDeadlineButWaitsForHandlers) {
-  bool handler_ended = false;
+  sys::Event changed(world().clock);
+  bool arrived = false, go = false, drained = false;
   start(http([&](HttpRequest request) -> asio::awaitable<HttpResponse> {
-    co_await world().clock.sleep_for(80ms);
-    handler_ended = true;
+    arrived = true;
+    changed.notify_all();
+    while (!go) co_await changed.wait();
     co_return co_await echo(std::move(request));
   }));
   const auto busy = dial();
   say(*busy, kGet);
-  loop_.run_until_done(world().clock.sleep_for(20ms));
-  loop_.run_until_done(listener_->drain(in(10ms)));
-  EXPECT_TRUE(handler_ended);
-  EXPECT_EQ(hear(*busy), "");
+  const auto drain = [&]() -> asio::awaitable<void> {
+    co_await listener_->drain(in(10ms));
+    drained = true;
+  };
+  const auto main = [&]() -> asio::awaitable<std::string> {
+    while (!arrived) co_await changed.wait();
+    sys::TaskGroup tasks(loop_.executor(), world().clock);
+    tasks.spawn("drain", drain());
+    std::string heard = co_await hear_all(*busy);  // until the deadline cuts it
+    EXPECT_FALSE(drained) << "the handler is still there";
+    go = true;
+    changed.notify_all();
+    co_await tasks.join();
+    co_return heard;
+  };
+  EXPECT_EQ(loop_.run_until_done(main()), "");
+  EXPECT_TRUE(drained);
 }
 
 TEST_F(ListenerTest, MayBeDestroyedWithConnectionsOpen) {
-  start(https());
-  const auto silent = dial(), half = dial(), served = dial(), tls = dial();
+  start(everything());
+  const auto silent = dial(), half = dial(), served = dial(), tls = dial(), http2 = dial();
+  say(*http2, std::string_view("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", 33));
   say(*half, "GET /a HT");
   say(*served, kGet);
   say(*tls, std::string_view("\x16\x03\x01\x02\x00\x01", 6));
