@@ -120,8 +120,9 @@ class Log {
   Position durable_end() const;
   /// Where the next record will begin.
   Position end() const;
-  /// Bodies of this many bytes in all are accepted for certain before a new segment is needed; a caller may refuse
-  /// early to keep a reserve.
+  /// Bytes left in the active segment and in the next one, if that is ready; a record takes 24 and its body rounded up
+  /// to a multiple of 8. With a full disk it only shrinks: a caller may refuse early, to keep a reserve for what
+  /// matters more.
   std::uint64_t room() const;
 
   /// One durable record. Any thread; reads the file, past the writer (page cache). Errors: `not_found`: below oldest(),
