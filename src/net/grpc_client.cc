@@ -14,7 +14,7 @@ constexpr std::uint32_t kStreamWindow = 1 << 20, kConnectionWindow = 16 << 20;
 /// Stream ids are 31 bits and grow by 2: a connection is retired before they run out.
 constexpr std::uint32_t kLastStreamId = 0x7fff'0000;
 
-/// One call on the client. Over when `outcome` is there: by the server's status, a reset, the deadline or the
+/// One call on the client. Decided by the server's status, a reset, the deadline or the
 /// connection.
 struct ClientCall final : H2Stream {
   ClientCall(sys::Clock& clock, std::size_t message_limit) : H2Stream(clock, message_limit) {}
@@ -23,8 +23,7 @@ struct ClientCall final : H2Stream {
   int http_status = 0;
   bool has_status = false;
   GrpcStatus status;             ///< the server's, or the one that says what happened instead
-  std::optional<Error> failure;  ///< set when the call is over and `status` is not OK
-  bool over = false;
+  std::optional<Error> failure;  ///< set when the call is decided and `status` is not OK
 };
 using ClientCallPtr = std::shared_ptr<ClientCall>;
 
@@ -33,6 +32,7 @@ class ClientSession final : public H2Session {
   ClientSession(std::unique_ptr<ByteStream> connection, const GrpcChannel::Options& options, sys::World world)
       : H2Session(std::move(connection), world, options_of(options)),
         options_(options),
+        counters_(world.metrics, "holdfast_net_grpc_called_total", "gRPC calls made, by how they ended"),
         authority_(fmt::format("{}:{}", options.host, options.port)) {}
 
   /// Takes new calls: connected, not drained by the server, ids left.
@@ -63,6 +63,7 @@ class ClientSession final : public H2Session {
   Error lost(const ClientCall& call, Code code_if_sent, std::string why) const;
 
   const GrpcChannel::Options options_;
+  CallCounters counters_;
   const std::string authority_;
   bool usable_ = true;
   std::optional<Monotonic> pinged_at_;
@@ -177,12 +178,12 @@ Error ClientSession::lost(const ClientCall& call, Code code_if_sent, std::string
 
 void ClientSession::on_close(H2Stream& stream, std::optional<std::uint32_t> reset) {
   auto& call = static_cast<ClientCall&>(stream);
-  if (!call.over && reset) {
+  if (!call.decided && reset) {
     GrpcStatus status{call.sent ? code_of_reset(*reset) : GrpcCode::unavailable,
                       fmt::format("the stream was reset: {}", nghttp2_http2_strerror(*reset))};
     Error failure = to_error(status);
     end(call, std::move(status), std::move(failure));
-  } else if (!call.over) {
+  } else if (!call.decided) {
     Error failure = lost(call, Code::timeout, "the connection broke");
     end(call, {GrpcCode::unavailable, failure.message}, std::move(failure));
   }
@@ -191,22 +192,22 @@ void ClientSession::on_close(H2Stream& stream, std::optional<std::uint32_t> rese
 
 void ClientSession::on_deadline(H2Stream& stream) {
   auto& call = static_cast<ClientCall&>(stream);
-  if (call.over) return;
+  if (call.decided) return;
   Error failure = lost(call, Code::timeout, "the deadline passed");
   end(call, {GrpcCode::deadline_exceeded, failure.message}, std::move(failure));
   reset(call, NGHTTP2_CANCEL);
 }
 
 void ClientSession::give_up(ClientCall& call, GrpcStatus status) {
-  if (call.over) return;
+  if (call.decided) return;
   Error failure = to_error(status);
   end(call, std::move(status), std::move(failure));
   reset(call, NGHTTP2_CANCEL);
 }
 
 void ClientSession::end(ClientCall& call, GrpcStatus status, std::optional<Error> failure) {
-  call.over = true;
-  call.ignore_input = true;
+  call.decided = true;
+  counters_.count(status.code);
   call.status = std::move(status);
   call.failure = std::move(failure);
   call.readable.notify_all();
@@ -340,7 +341,7 @@ Task<std::string> ChannelCore::call(std::string path, GrpcMetadata metadata, std
   HF_CO_TRY(const ClientCallPtr call, session->start(path, metadata, deadline));
   session->send(*call, std::move(request));
   session->end_sending(*call);
-  while (!call->over) {
+  while (!call->decided) {
     if (co_await call->readable.wait_until(Monotonic::max())) continue;
     session->give_up(*call, {GrpcCode::cancelled, "the caller was cancelled"});
   }
@@ -374,14 +375,14 @@ class ClientStream final : public GrpcClientStream {
 Task<std::optional<std::string>> ClientStream::read() {
   while (true) {
     if (!call_->in.empty()) co_return session_->take(*call_);
-    if (call_->over && call_->failure) co_return Error(*call_->failure);
-    if (call_->over) co_return std::nullopt;
+    if (call_->decided && call_->failure) co_return Error(*call_->failure);
+    if (call_->decided) co_return std::nullopt;
     if (!co_await call_->readable.wait_until(Monotonic::max())) co_return Error{Code::timeout, "the read was given up"};
   }
 }
 
 Task<> ClientStream::write(std::string message) {
-  if (call_->over) co_return Error{Code::unavailable, "the call is over"};
+  if (call_->decided) co_return Error{Code::unavailable, "the call is over"};
   co_return co_await session_->write(call_, std::move(message));
 }
 

@@ -10,6 +10,8 @@ namespace hf::net {
 namespace {
 
 constexpr std::uint32_t kNoError = NGHTTP2_NO_ERROR;
+/// RocketMQ's clients send eight to ten fields of their own.
+constexpr std::size_t kUsualMetadata = 12;
 /// After the first GOAWAY of a drain: how long the client may take to answer the ping behind it.
 constexpr Duration kDrainNotice = 1s;
 /// Beyond this the connection's header compression state is all we still care for.
@@ -24,7 +26,8 @@ struct ServerCall final : H2Stream {
   ServerCall(sys::Clock& clock, std::size_t message_limit) : H2Stream(clock, message_limit) {}
 
   GrpcCall info;
-  std::string method, content_type, encoding;
+  bool is_post = false, is_grpc = false;
+  std::string encoding;
   std::size_t header_bytes = 0;
   std::string bad_header;  ///< what is wrong with the headers
   const GrpcUnaryHandler* unary = nullptr;
@@ -32,30 +35,11 @@ struct ServerCall final : H2Stream {
   bool headers_complete = false;
   bool headers_sent = false;
   bool started = false;  ///< a coroutine serves it; its bytes are released there
-  bool decided = false;  ///< `status` is final
-  GrpcStatus status;
+  GrpcStatus status;     ///< final once `decided`
 
   std::shared_ptr<ServerCall> self() { return std::static_pointer_cast<ServerCall>(shared_from_this()); }
 };
 using ServerCallPtr = std::shared_ptr<ServerCall>;
-
-/// Counts calls by outcome.
-class CallCounters {
- public:
-  explicit CallCounters(metrics::Registry& registry) : registry_(registry) {}
-  void count(GrpcCode code) {
-    metrics::Counter*& counter = counters_[static_cast<std::size_t>(code)];
-    if (counter == nullptr) {
-      counter = &registry_.counter("holdfast_net_grpc_served_total", "gRPC calls answered, by status code",
-                                   {{"code", std::string(to_string(code))}});
-    }
-    counter->add();
-  }
-
- private:
-  metrics::Registry& registry_;
-  std::array<metrics::Counter*, 17> counters_{};
-};
 
 class ServerSession final : public H2Session {
  public:
@@ -63,7 +47,7 @@ class ServerSession final : public H2Session {
       : H2Session(std::move(connection), world, options_of(limits)),
         service_(service),
         limits_(limits),
-        counters_(world.metrics),
+        counters_(world.metrics, "holdfast_net_grpc_served_total", "gRPC calls answered, by status code"),
         all_done_(world.clock),
         secure_(this->connection().secure()) {}
 
@@ -128,7 +112,7 @@ class ServerStream final : public GrpcServerStream {
       if (call_.info.cancelled || call_.session == nullptr)
         co_return Error{Code::unavailable, "the call was cancelled"};
       if (!call_.in.empty()) co_return session_.take(call_);
-      if (call_.remote_ended || call_.ignore_input) co_return std::nullopt;
+      if (call_.remote_ended) co_return std::nullopt;
       if (!co_await call_.readable.wait_until(Monotonic::max()))
         co_return Error{Code::timeout, "the read was given up"};
     }
@@ -165,6 +149,7 @@ H2StreamPtr ServerSession::accept_stream() {
   call->info.local = connection().local();
   call->info.secure = secure_;
   call->info.on_cancel = std::make_shared<sys::Event>(world().clock);
+  call->info.metadata.reserve(kUsualMetadata);
   return call;
 }
 
@@ -183,9 +168,9 @@ void ServerSession::take_header(ServerCall& call, std::string_view name, std::st
   if (name == ":path") {
     call.info.path = value;
   } else if (name == ":method") {
-    call.method = value;
+    call.is_post = value == "POST";
   } else if (name == "content-type") {
-    call.content_type = value;
+    call.is_grpc = is_grpc_content_type(value);
   } else if (name == "grpc-timeout") {
     take_timeout(call, value);
   } else if (name == "grpc-encoding") {
@@ -214,8 +199,8 @@ void ServerSession::on_headers_end(H2Stream& stream) {
     return finish(call, {GrpcCode::resource_exhausted,
                          fmt::format("the header list is over {} bytes", limits_.header_list_bytes)});
   }
-  if (call.method != "POST") return refuse_http(call, "405", {GrpcCode::internal, "gRPC calls are POST requests"});
-  if (!is_grpc_content_type(call.content_type)) {
+  if (!call.is_post) return refuse_http(call, "405", {GrpcCode::internal, "gRPC calls are POST requests"});
+  if (!call.is_grpc) {
     return refuse_http(call, "415", {GrpcCode::internal, "content-type is not application/grpc"});
   }
   if (!call.bad_header.empty()) return finish(call, {GrpcCode::invalid_argument, call.bad_header});
@@ -405,14 +390,13 @@ void ServerSession::finish_unary(ServerCall& call, std::string answer) {
 void ServerSession::finish(ServerCall& call, GrpcStatus status) {
   if (call.decided || call.session == nullptr) return;
   call.decided = true;
-  call.ignore_input = true;
   call.status = std::move(status);
   if (call.headers_sent) return end_sending(call);
   refuse_http(call, "200", call.status);
 }
 
 void ServerSession::refuse_http(ServerCall& call, std::string_view http_status, GrpcStatus status) {
-  call.decided = call.ignore_input = call.headers_sent = true;
+  call.decided = call.headers_sent = true;
   call.status = std::move(status);
   const std::string code = fmt::to_string(static_cast<int>(call.status.code));
   const std::string message = encode_grpc_message(call.status.message);

@@ -69,7 +69,9 @@ class GrpcServer : public testing::Test {
     service.stream("/t/Flood", [this](GrpcCallPtr, GrpcServerStream& stream) -> asio::awaitable<GrpcStatus> {
       const std::string piece(64 << 10, 'f');
       for (written = 0; written < 64; ++written) {
-        if (!co_await stream.write(piece)) co_return GrpcStatus{GrpcCode::aborted, "gone"};
+        if (co_await stream.write(piece)) continue;
+        ++gone;
+        co_return GrpcStatus{GrpcCode::aborted, "gone"};
       }
       co_return GrpcStatus{GrpcCode::ok, ""};
     });
@@ -101,7 +103,7 @@ class GrpcServer : public testing::Test {
   std::shared_ptr<sys::Event> draining;
   sys::Event release;
   bool released = false, served = false;
-  int hanging = 0, cancelled = 0, written = 0;
+  int hanging = 0, cancelled = 0, written = 0, gone = 0;
   GrpcCallPtr last;
   std::unique_ptr<H2Peer> peer;
 };
@@ -405,6 +407,18 @@ TEST_F(GrpcServer, WriterWaitsForAClientThatDoesNotTake) {
   peer->deaf = true;
   sim.run_for(1s);
   EXPECT_LT(written, 16);
+}
+
+TEST_F(GrpcServer, DeadlineFreesAWriterThatWaits) {
+  start();
+  auto headers = H2Peer::grpc_headers("/t/Flood");
+  headers.emplace_back("grpc-timeout", "5S");
+  peer->request(headers, framed("x"));
+  peer->deaf = true;
+  sim.run_for(4s);
+  EXPECT_EQ(gone, 0);
+  sim.run_for(2s);
+  EXPECT_EQ(gone, 1);
 }
 
 TEST_F(GrpcServer, RapidResetsEndTheConnection) {

@@ -19,55 +19,6 @@ constexpr Duration kLinger = 2s;
 
 }  // namespace
 
-std::string MessageQueue::pop() {
-  HF_ASSERT(!empty());
-  std::string message = std::move(items_[head_++]);
-  if (head_ == items_.size()) {
-    items_.clear();
-    head_ = 0;
-  } else if (head_ >= 64 && head_ * 2 >= items_.size()) {
-    items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
-    head_ = 0;
-  }
-  return message;
-}
-
-void OutQueue::push(std::string message) {
-  pending_ += kMessagePrefix + message.size();
-  messages_.push(std::move(message));
-}
-
-void OutQueue::copy_to(std::string& to, std::size_t n) {
-  HF_ASSERT(n <= pending_);
-  pending_ -= n;
-  while (n > 0) {
-    const std::string& body = messages_.front();
-    if (at_ < kMessagePrefix) {
-      const MessagePrefix prefix = message_prefix(body.size());
-      const std::size_t part = std::min(n, kMessagePrefix - at_);
-      to.append(prefix.data() + at_, part);
-      at_ += part;
-      n -= part;
-    }
-    const std::size_t part = std::min(n, kMessagePrefix + body.size() - at_);
-    to.append(body, at_ - std::min(at_, kMessagePrefix), part);
-    at_ += part;
-    n -= part;
-    if (at_ == kMessagePrefix + body.size()) {
-      messages_.pop();
-      at_ = 0;
-    }
-  }
-}
-
-nghttp2_nv header_field(std::string_view name, std::string_view value, bool keep) {
-  // nghttp2 takes mutable pointers and does not write through them.
-  auto* name_at = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data()));
-  auto* value_at = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data()));
-  const int flags = keep ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE : NGHTTP2_NV_FLAG_NONE;
-  return {name_at, value_at, name.size(), value.size(), static_cast<std::uint8_t>(flags)};
-}
-
 /// What nghttp2 calls. Each finds its session and stream again and says so to a member.
 struct H2Session::Callbacks {
   static H2Session& self(void* user) { return *static_cast<H2Session*>(user); }
@@ -196,6 +147,12 @@ struct H2Session::Callbacks {
   }
 };
 
+void CallCounters::count(GrpcCode code) {
+  metrics::Counter*& counter = counters_[static_cast<std::size_t>(code)];
+  if (counter == nullptr) counter = &registry_.counter(name_, help_, {{"code", std::string(to_string(code))}});
+  counter->add();
+}
+
 H2Session::H2Session(std::unique_ptr<ByteStream> connection, sys::World world, Options options)
     : connection_(std::move(connection)),
       world_(std::move(world)),
@@ -239,8 +196,8 @@ asio::awaitable<void> H2Session::read_loop(std::string first) {
     more = receive(Bytes(buffer).first(*n));
   }
   read_ended_ = true;
-  close_at_ = world_.clock.now() + kLinger;  // for a peer that does not take our last words
-  arm(close_at_);
+  linger_until_ = world_.clock.now() + kLinger;  // for a peer that does not take our last words
+  arm(linger_until_);
   wake_writer();
 }
 
@@ -292,10 +249,10 @@ void H2Session::tear_down() {
 }
 
 void H2Session::terminate(std::uint32_t http2_error) {
-  if (ended_ || close_at_ != Monotonic::max()) return;
+  if (ended_ || linger_until_ != Monotonic::max()) return;
   nghttp2_session_terminate_session(h2_, http2_error);
-  close_at_ = world_.clock.now() + kLinger;
-  arm(close_at_);
+  linger_until_ = world_.clock.now() + kLinger;
+  arm(linger_until_);
   wake_writer();
 }
 
@@ -313,8 +270,8 @@ void H2Session::on_timer() {
   if (ended_) return;
   armed_ = Monotonic::max();
   const Monotonic at = world_.clock.now();
-  if (at >= close_at_) return connection_->close();
-  Monotonic next = std::min(close_at_, watch_peer(at));
+  if (at >= linger_until_) return connection_->close();
+  Monotonic next = std::min(linger_until_, watch_peer(at));
   for (std::size_t i = 0; i < streams_.size(); ++i) {  // on_deadline submits; nothing is closed meanwhile
     H2Stream& stream = *streams_[i];
     if (!stream.expired && stream.deadline <= at) {
@@ -351,7 +308,7 @@ void H2Session::drop_stream(H2Stream& stream, std::optional<std::uint32_t> reset
 void H2Session::on_data(H2Stream& stream, Bytes bytes) {
   stream.received += bytes.size();
   received_ += bytes.size();
-  while (!bytes.empty() && !stream.ignore_input) {
+  while (!bytes.empty() && !stream.decided && !stream.ignore_input) {
     const MessageReader::Step step = stream.reader.step(bytes);
     switch (step) {
       case MessageReader::Step::more:
@@ -444,12 +401,16 @@ void H2Session::end_sending(H2Stream& stream) {
 }
 
 Task<> H2Session::write(H2StreamPtr stream, std::string message) {
-  if (stream->session == nullptr || stream->out_ended) co_return Error{Code::unavailable, "the stream is closed"};
+  if (stream->session == nullptr || stream->decided || stream->out_ended)
+    co_return Error{Code::unavailable, "the stream is closed"};
   send(*stream, std::move(message));
-  while (stream->session != nullptr && stream->out.pending() > kUnsentMax) {
-    if (!co_await stream->writable.wait_until(Monotonic::max())) break;  // the caller was cancelled
+  while (stream->session != nullptr && !stream->decided && stream->out.pending() > kUnsentMax) {
+    if (!co_await stream->writable.wait_until(Monotonic::max())) {
+      co_return Error{Code::timeout, "the write was given up"};
+    }
   }
-  if (stream->session == nullptr) co_return Error{Code::unavailable, "the stream was closed while it was written"};
+  if (stream->session == nullptr || stream->decided)
+    co_return Error{Code::unavailable, "the stream was closed while it was written"};
   co_return ok();
 }
 
