@@ -46,6 +46,11 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"notifier.before_callback_record", "notifier: a status callback is verified, not recorded"},
     {"notifier.before_row", "notifier: a request is checked, nothing is stored"},
     {"phone.after_create", "phone: message or call is durable, the answer is not sent"},
+    {"router.before_store", "an event is matched, nothing of it is stored"},
+    {"router.after_store", "an event and its deliveries are durable, the message is not acknowledged, PutEvents not answered"},
+    {"router.before_call", "a delivery is due, its request has not gone out; an error here is a failed connection"},
+    {"router.after_call", "the destination has answered, the attempt is not recorded; an error here is a lost answer"},
+    {"router.after_record", "an attempt and the state it led to are durable"},
 };
 
 bool known(std::string_view name) {
