@@ -153,7 +153,7 @@ TEST_F(HttpClientTest, RefusedIsCertainlyNotProcessed) {
   serve({answer(kOk, Then::stay)});
   acceptor_->close();
   EXPECT_EQ(outcome(ask("POST", 5s, "x")), "unavailable");
-  url_ = "http://name.invalid/";
+  url_ = "http://no..such.name/";
   EXPECT_EQ(outcome(ask("POST", 5s, "x")), "unavailable");
 }
 
