@@ -187,7 +187,8 @@ void ClientSession::on_close(H2Stream& stream, std::optional<std::uint32_t> rese
     Error failure = lost(call, Code::timeout, "the connection broke");
     end(call, {GrpcCode::unavailable, failure.message}, std::move(failure));
   }
-  release(call, call.held);  // whoever still reads takes from memory
+  counters_.count(call.status.code);  // here, not in end(): that one runs in destructors, when the world may be gone
+  release(call, call.held);           // whoever still reads takes from memory
 }
 
 void ClientSession::on_deadline(H2Stream& stream) {
@@ -207,7 +208,6 @@ void ClientSession::give_up(ClientCall& call, GrpcStatus status) {
 
 void ClientSession::end(ClientCall& call, GrpcStatus status, std::optional<Error> failure) {
   call.decided = true;
-  counters_.count(status.code);
   call.status = std::move(status);
   call.failure = std::move(failure);
   call.readable.notify_all();
