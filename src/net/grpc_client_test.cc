@@ -330,6 +330,21 @@ TEST_F(GrpcClient, AnswersThatAreNotRight) {
   EXPECT_THAT(outcome->error().message, HasSubstr("no!"));
 }
 
+TEST_F(GrpcClient, ServerThatSpeaksNonsenseBreaksTheConnectionOnly) {
+  bare = true;
+  open();
+  for (const std::string& nonsense : {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string(100, '\0'),
+                                      std::string("\0\0\1\0\0\0\0\0\1x", 10)}) {
+    std::optional<Result<std::string>> outcome;
+    start_call("/t/Echo", outcome);
+    bare_peer->raw(nonsense);
+    sim.run_for(5s);
+    EXPECT_EQ(code_of(outcome), Code::timeout);
+  }
+  bare = false;
+  EXPECT_TRUE(call("/t/Echo"));
+}
+
 TEST_F(GrpcClient, AnswerOverTheLimitIsExhausted) {
   base.message_bytes = 1000;
   open();

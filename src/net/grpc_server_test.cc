@@ -528,5 +528,30 @@ TEST_F(GrpcServer, MalformedBytesEndTheConnection) {
   }
 }
 
+TEST_F(GrpcServer, DamagedBytesNeverCrash) {
+  const std::string good = test::client_bytes({"/t/Echo", "/t/Fail", "/t/Chat", "/t/Nothing"});
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    sys::SeededRandom random(seed);
+    std::string bytes = good;
+    for (std::uint64_t flips = 1 + random.below(4); flips > 0; --flips) {
+      // Mostly behind the preface: damage there ends everything at once.
+      const std::size_t at = seed % 10 == 0 ? random.below(bytes.size()) : 24 + random.below(bytes.size() - 24);
+      bytes[at] = static_cast<char>(random.below(256));
+    }
+    bytes.resize(bytes.size() - random.below(20));
+    served = false;
+    StreamPair pair = make_stream_pair(sim.clock());
+    sim.spawn(serve(std::move(pair.server)));
+    const auto poke = [](ByteStream& stream, const std::string& all) -> asio::awaitable<void> {
+      (void)co_await stream.write_all(as_bytes(all));
+    };
+    sim.spawn(poke(*pair.client, bytes));
+    sim.run_ready();
+    pair.client->close();
+    sim.run_for(3s);
+    EXPECT_TRUE(served) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace hf::net

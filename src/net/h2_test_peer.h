@@ -239,4 +239,42 @@ class H2Peer {
   bool ended_ = false;
 };
 
+/// What a well-behaved client would send for one call to each of `paths`.
+inline std::string client_bytes(const std::vector<std::string>& paths) {
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session* h2 = nullptr;
+  nghttp2_session_client_new(&h2, callbacks, nullptr);
+  nghttp2_session_callbacks_del(callbacks);
+  nghttp2_submit_settings(h2, NGHTTP2_FLAG_NONE, nullptr, 0);
+  std::string body = framed("a message");
+  nghttp2_data_provider provider{};
+  provider.source.ptr = &body;
+  provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t, std::uint32_t* flags,
+                              nghttp2_data_source* source, void*) {
+    const std::string& from = *static_cast<std::string*>(source->ptr);
+    from.copy(reinterpret_cast<char*>(to), from.size());
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return static_cast<ssize_t>(from.size());
+  };
+  for (const std::string& path : paths) {
+    const Headers headers = H2Peer::grpc_headers(path);
+    std::vector<nghttp2_nv> fields;
+    for (const auto& [name, value] : headers) {
+      fields.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+                        reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+                        NGHTTP2_NV_FLAG_NONE});
+    }
+    nghttp2_submit_request(h2, nullptr, fields.data(), fields.size(), &provider, nullptr);
+  }
+  std::string bytes;
+  const std::uint8_t* chunk = nullptr;
+  for (ssize_t n = 1; n > 0;) {
+    n = nghttp2_session_mem_send(h2, &chunk);
+    if (n > 0) bytes.append(reinterpret_cast<const char*>(chunk), static_cast<std::size_t>(n));
+  }
+  nghttp2_session_del(h2);
+  return bytes;
+}
+
 }  // namespace hf::net::test
