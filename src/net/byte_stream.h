@@ -20,8 +20,9 @@ class ByteStream {
   virtual Task<std::size_t> read_some(MutableBytes into) = 0;
   /// All of `bytes`, which stay valid until the task completes.
   virtual Task<> write_all(Bytes bytes) = 0;
-  /// What can be read without waiting; nullopt: nothing has arrived. Not while a read is under way. This is how the owner
-  /// of a connection that lay idle learns that the other end has closed it, before a byte of the next request goes out.
+  /// What can be read without waiting; nullopt: nothing has arrived. Not while a read is under way. This is how the
+  /// owner of a connection that lay idle learns that the other end has closed it, before a byte of the next request
+  /// goes out.
   virtual std::optional<Result<std::size_t>> try_read(MutableBytes into) = 0;
   /// Half-close: the other end reads the orderly end after all that was written. Reading goes on.
   virtual Task<> finish_writing() = 0;

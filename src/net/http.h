@@ -43,7 +43,7 @@ struct HttpRequest {
 };
 
 struct HttpResponse {
-  int status = 200;  ///< 200 … 999, asserted
+  int status = 200;     ///< 200 … 999, asserted
   HttpHeaders headers;  ///< Content-Length, Date and Connection are written by the session
   std::string body;
 
@@ -59,8 +59,8 @@ std::optional<std::string_view> find_field(const FormFields& fields, std::string
 
 /// Answers one request. Runs on the listener's strand; never throws; errors are responses in the protocol's own shape.
 /// Header values may hold data: line ends and NUL in them are sent as spaces, so data never becomes a header
-/// (net/http_encode.h). HEAD's body is counted and not sent. What cannot be read as a request never comes here: 400, 408,
-/// 413, 417, 431, 501, 505 are answered by the session.
+/// (net/http_encode.h). HEAD's body is counted and not sent. What cannot be read as a request never comes here: 400,
+/// 408, 413, 417, 431, 501, 505 are answered by the session.
 using HttpHandler = std::function<asio::awaitable<HttpResponse>(HttpRequest)>;
 
 struct HttpLimits {
@@ -95,9 +95,10 @@ class HttpClient {
 
   /// `request.target` is replaced by the URL's; Host, Content-Length are added. Any status is a response, not an error;
   /// redirects are not followed. The client may be destroyed before the task ends; the world may not.
-  /// Errors: invalid (URL, method or header that cannot be sent as it is, ca_file) · unavailable: *certainly not processed* (no connection, or an idle connection closed before
-  /// the first byte of this request went out; those are repeated once on a fresh one by itself) · timeout: bytes went
-  /// out and no whole response came (reset, closed, or the deadline): it may have happened.
+  /// Errors: invalid (URL, method or header that cannot be sent as it is, ca_file) · unavailable: *certainly not
+  /// processed* (no connection, or an idle connection closed before the first byte of this request went out; those are
+  /// repeated once on a fresh one by itself) · timeout: bytes went out and no whole response came (reset, closed, or
+  /// the deadline): it may have happened.
   Task<HttpResponse> send(HttpRequest request, std::string url, Monotonic deadline);
   void close_idle();
 
