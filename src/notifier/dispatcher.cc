@@ -34,10 +34,15 @@ void log_step(const Applied& applied, const Event& event) {
   } else if (n.entry.state == State::parked) {
     log::error("notifier.parked", {{"notification_id", n.id}, {"order_id", n.order_id}, {"reason", n.entry.reason}});
   } else if (n.entry.state == State::refused) {
-    log::error("notifier.refused", {{"notification_id", n.id},
-                                    {"event_id", n.event_id},
-                                    {"to", wire::twilio::mask_address(n.to)},
-                                    {"code", n.entry.error_code}});
+    const auto failure = wire::twilio::classify_refusal(n.entry.error_code);
+    const log::Field fields[] = {{"notification_id", n.id},
+                                 {"event_id", n.event_id},
+                                 {"to", wire::twilio::mask_address(n.to)},
+                                 {"code", n.entry.error_code},
+                                 {"class", wire::twilio::to_string(failure)}};
+    // `fix`: our request or our account is wrong and stays so until somebody acts. The others are the recipient's.
+    const bool ours = failure == wire::twilio::FailureClass::fix;
+    (ours ? log::error : log::warn)("notifier.refused", {fields[0], fields[1], fields[2], fields[3], fields[4]});
   } else if (n.entry.state == State::unknown || n.entry.state == State::waiting) {
     log::warn("notifier.unsettled",
               {{"notification_id", n.id}, {"state", to_string(n.entry.state)}, {"reason", n.entry.reason}});

@@ -1,6 +1,8 @@
 /// Phone and notifier as one small process, for the official clients and for a person who only wants the sandbox:
 ///
-///   hf_twilio_serve DATA_FOLDER PHONE_PORT NOTIFIER_PORT      prints "ready" and runs until SIGTERM
+///   hf_twilio_serve DATA_FOLDER PHONE_PORT NOTIFIER_PORT [FAULTS]      prints "ready" and runs until SIGTERM
+///
+/// FAULTS as `holdfast serve --fault` takes them: notifier.after_call=crash:1
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -78,8 +80,8 @@ asio::awaitable<int> serve(sys::Loop& loop, std::string folder, std::uint16_t ph
 }  // namespace hf
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    fmt::print(stderr, "usage: {} DATA_FOLDER PHONE_PORT NOTIFIER_PORT\n", argv[0]);
+  if (argc != 4 && argc != 5) {
+    fmt::print(stderr, "usage: {} DATA_FOLDER PHONE_PORT NOTIFIER_PORT [FAULTS]\n", argv[0]);
     return 2;
   }
   sigset_t signals;
@@ -91,6 +93,10 @@ int main(int argc, char** argv) {
   hf::log::set_level(hf::log::Level::warn);
 
   hf::sys::Loop loop;
+  if (const auto armed = loop.world().faults.arm(argc == 5 ? argv[4] : ""); !armed) {
+    fmt::print(stderr, "{}\n", armed.error().message);
+    return 2;
+  }
   hf::sys::Event end(loop.world().clock);
   std::thread waiter([&] {
     int signal = 0;
