@@ -2,13 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "net/grpc.h"
 #include "net/h2_test_peer.h"
-#include "sys/loop.h"
 #include "sys/sim.h"
 
 namespace hf::net {
@@ -409,39 +406,6 @@ TEST_F(GrpcClient, ChannelMayDieWhileCallsRun) {
   EXPECT_EQ(code_of(running), Code::timeout);
   EXPECT_FALSE(sim.run_until_done(chat->read()));
   EXPECT_EQ(chat->status().code, GrpcCode::unavailable);
-}
-
-/// A process that ends does not wait for its peers: coroutines are destroyed with the loop, wherever they are.
-TEST(GrpcLifetime, TheLoopMayEndBeforeItsCalls) {
-  auto loop = std::make_unique<sys::Loop>();
-  GrpcService service;
-  service.stream("/t/Chat", [](GrpcCallPtr, GrpcServerStream& stream) -> asio::awaitable<GrpcStatus> {
-    while (true) {
-      auto message = co_await stream.read();
-      if (!message || !*message) co_return GrpcStatus{};
-      (void)co_await stream.write(std::move(**message));
-    }
-  });
-  GrpcChannel::Options options;
-  options.connector = [&](Monotonic) -> Task<std::unique_ptr<ByteStream>> {
-    StreamPair pair = make_stream_pair(loop->world().clock);
-    asio::co_spawn(loop->executor(), serve_grpc(std::move(pair.server), "", service, {}, loop->world(), nullptr),
-                   asio::detached);
-    co_return std::move(pair.client);
-  };
-  auto channel = std::make_unique<GrpcChannel>(loop->world(), std::move(options));
-  bool answered = false;
-  const auto talk = [&]() -> asio::awaitable<void> {
-    auto stream = co_await channel->open_stream("/t/Chat", {}, Monotonic::max());
-    (void)co_await (*stream)->write("hello");
-    (void)co_await (*stream)->read();
-    answered = true;
-    (void)co_await (*stream)->read();  // for ever
-  };
-  asio::co_spawn(loop->executor(), talk(), asio::detached);
-  while (!answered) loop->drain(1ms);
-  channel.reset();
-  loop.reset();
 }
 
 }  // namespace
