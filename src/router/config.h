@@ -34,7 +34,7 @@ struct RouterConfig {
   std::string twilio_number = "+15005550006";                      ///< {{twilio_number}}, the sender
   std::string whatsapp_number = "+15005550006";                    ///< {{whatsapp_number}}
 
-  std::vector<TopicSubscription> topics = {{"ecommerce.orders", "ecommerce.orders", "order.confirmed"}};
+  std::vector<TopicSubscription> topics = {{"ecommerce-orders", "ecommerce.orders", "order.confirmed"}};
   std::string group = "router";  ///< consumer group of the subscriptions
 
   Duration request_timeout = 5s;                 ///< 100 ms … 60 s: for the whole answer of a destination

@@ -276,7 +276,7 @@ TEST_F(RouterTest, AdminTellsTheStory) {
   settled(id);
   const auto event = admin("GET", "/admin/router/events/" + id);
   EXPECT_EQ(event.status, 200);
-  EXPECT_EQ(event.body.at("origin").as_string(), "ecommerce.orders/m-1");
+  EXPECT_EQ(event.body.at("origin").as_string(), "ecommerce-orders/m-1");
   EXPECT_EQ(event.body.at("event").at("detail").at("order_id").as_string(), "7");
   const auto& delivery = event.body.at("deliveries").at(0);
   EXPECT_EQ(delivery.at("attemptList").at(0).at("status").as_int64(), 201);

@@ -11,8 +11,9 @@
 namespace hf::shop {
 
 struct ShopConfig {
-  /// Half messages of orders go here: 1 … 127 characters of a topic's alphabet. The topic must take transactions.
-  std::string topic = "ecommerce.orders";
+  /// Half messages of orders go here: a-z A-Z 0-9 % | _ -, 1 … 127 characters. The topic must take
+  /// transactional messages.
+  std::string topic = "ecommerce-orders";
 
   /// Put on sale at the first start, "id;name;price in minor units;pieces". An item that the database knows already is
   /// left as it is: stock is changed by orders alone.
