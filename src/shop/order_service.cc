@@ -226,7 +226,7 @@ asio::awaitable<Placement> OrderService::transact(Attempt attempt) {
   const Result<mq::TransactionOutcome> sent =
       co_await send_(std::move(message), std::move(executor), std::move(argument));
   if (!sent) {
-    log::warn("shop.order.no_half", {{"order_id", order_id}, {"error", sent.error().to_string()}});
+    log::debug("shop.order.no_half", {{"order_id", order_id}, {"error", sent.error().to_string()}});
     co_return refused(outcome_without_half(sent.error().code), sent.error().message);
   }
   if (LateSteps* steps = traces_.entry(order_id)) {

@@ -17,7 +17,7 @@ mq::ProducerConfig producer_config(const ShopConfig& config) {
 }  // namespace
 
 struct Shop::Impl {
-  Impl(sys::World w, ShopConfig c, sql::Database& database, mq::Client& client)
+  Impl(sys::World w, ShopConfig c, sql::Database& database, mq::Client& client_)
       : world(std::move(w)),
         config(std::move(c)),
         store(world, database),
@@ -27,15 +27,15 @@ struct Shop::Impl {
                                                               std::move(argument));
                }),
         edge(world, config, orders),
-        producer(client.transaction_producer(producer_config(config),
-                                             [this](const mq::HalfMessage& half) { return orders.check(half); })) {}
+        client(client_) {}
 
   sys::World world;
   const ShopConfig config;
   Store store;
   OrderService orders;
   HttpEdge edge;
-  std::unique_ptr<mq::TransactionProducer> producer;
+  mq::Client& client;
+  std::unique_ptr<mq::TransactionProducer> producer;  ///< from start() on
 };
 
 Shop::Shop(sys::World world, ShopConfig config, sql::Database& database, mq::Client& client)
@@ -44,7 +44,11 @@ Shop::~Shop() = default;
 
 Task<> Shop::start() {
   HF_CO_TRY(std::vector<Item> items, parse_items(impl_->config.items));
+  const mq::ProducerConfig producer = producer_config(impl_->config);
+  HF_CO_TRY(mq::check(producer));
   HF_CO_TRY(co_await impl_->store.open(std::move(items)));
+  mq::Checker checker = [this](const mq::HalfMessage& half) { return impl_->orders.check(half); };
+  impl_->producer = impl_->client.transaction_producer(producer, std::move(checker));
   const Result<void> announced = co_await impl_->producer->start(impl_->config.broker_wait);
   if (!announced) log::warn("shop.broker_away", {{"error", announced.error().to_string()}});
   log::info("shop.started", {{"topic", impl_->config.topic}});
@@ -57,7 +61,7 @@ net::HttpHandler Shop::handler() {
 
 asio::awaitable<void> Shop::close() {
   co_await impl_->orders.close();
-  co_await impl_->producer->close();
+  if (impl_->producer) co_await impl_->producer->close();
 }
 
 }  // namespace hf::shop

@@ -24,8 +24,8 @@ class Shop {
   Shop& operator=(const Shop&) = delete;
 
   /// Creates what is missing in the database, announces the producer to the broker. A broker that is away is no error:
-  /// orders get 503 until it is back, check-backs are answered as soon as it is. Errors: invalid (an item in the
-  /// configuration), and those of the database.
+  /// orders get 503 until it is back, check-backs are answered as soon as it is. Errors: invalid (the topic, an item in
+  /// the configuration), and those of the database.
   Task<> start();
   /// Outlives no request: stop the listener first.
   net::HttpHandler handler();
