@@ -221,6 +221,82 @@ TEST(BrokerReceive, Limits) {
   EXPECT_EQ(frames.code(), pb::ILLEGAL_POLLING_TIME);
 }
 
+// Segments go when nobody needs them, and not before: not with an undecided half message, not with a group behind.
+TEST(BrokerRetention, KeepsWhatIsNeededRemovesTheRest) {
+  BrokerConfig config = test::small_config();
+  config.segment_bytes = 64 << 10;
+  config.limits.body_bytes = 4 << 10;
+  config.limits.property_bytes = 1 << 10;
+  config.snapshot_every = 16 << 10;
+  config.retention.keep_consumed_bytes = 0;
+  config.retention.every = 1s;
+  config.cache_bytes = 0;
+  SimBroker sim(1, config);
+  sim.receive("fast", "orders");
+  sim.receive("slow", "orders");
+  const auto fill = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      sim.send(SimBroker::message("orders", "filler", "", std::string(3000, 'x')));
+      for (const pb::Message& message : sim.receive("fast", "orders")) sim.ack("fast", message);
+    }
+    sim.world.run_for(30s);
+  };
+  const auto segments = [&] { return sim.broker->admin().counters().segments; };
+  const std::string half = sim.send_half("orders", "half");
+  sim.send(SimBroker::message("orders", "first"));
+  fill(200);
+  const std::uint64_t before = segments();
+  EXPECT_GE(before, 9u);
+  while (true) {  // the slow group catches up; the half message alone holds everything
+    const auto batch = sim.receive("slow", "orders");
+    if (batch.empty()) break;
+    for (const pb::Message& message : batch) sim.ack("slow", message);
+  }
+  fill(1);
+  EXPECT_GE(segments(), before);
+  sim.restart();
+  EXPECT_EQ(sim.end("orders", half, pb::COMMIT), pb::OK);
+  EXPECT_THAT(ids(sim.receive("fast", "orders")), ElementsAre("half"));
+  sim.world.run_for(31s);
+  for (const char* group : {"fast", "slow"}) {
+    const auto got = sim.receive(group, "orders");
+    ASSERT_FALSE(got.empty());
+    for (const pb::Message& message : got) sim.ack(group, message);
+  }
+  fill(40);
+  for (const pb::Message& message : sim.receive("slow", "orders")) sim.ack("slow", message);
+  for (const pb::Message& message : sim.receive("slow", "orders")) sim.ack("slow", message);
+  fill(1);
+  EXPECT_LE(segments(), 5u);
+  EXPECT_EQ(sim.end("orders", half, pb::ROLLBACK), pb::INVALID_TRANSACTION_ID);  // as long gone as its body
+  sim.restart();
+  EXPECT_THAT(sim.receive("fast", "orders"), IsEmpty());
+}
+
+TEST(BrokerOpen, RefusesImpossibleConfigurationAndASecondProcess) {
+  SimBroker sim;
+  const auto second = Broker::open(sim.world.world(), test::small_config(), "data");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::conflict);
+  BrokerConfig config = test::small_config();
+  config.segment_bytes = 256 << 10;
+  EXPECT_EQ(Broker::open(sim.world.world(), config, "other").error().code, Code::invalid);
+}
+
+TEST(BrokerFailure, ADeadDiskRefusesEverythingAndTellsOnce) {
+  SimBroker sim;
+  int told = 0;
+  sim.broker->on_failed([&](const Error&) { ++told; });
+  sim.send(SimBroker::message("orders", "before"));
+  sim.world.disk().fail_operation(1, Error{Code::unavailable, "dead"}, 1000);
+  EXPECT_NE(sim.send(SimBroker::message("orders", "during")).status().code(), pb::OK);
+  sim.world.disk().fail_operation(1, Error{Code::unavailable, "dead"}, 0);
+  EXPECT_NE(sim.send(SimBroker::message("orders", "after")).status().code(), pb::OK);  // no retry after a failed sync
+  EXPECT_EQ(told, 1);
+  sim.crash(sys::SimDisk::Unsynced::lost);
+  EXPECT_EQ(sim.send(SimBroker::message("orders", "again")).status().code(), pb::OK);
+}
+
 TEST(BrokerDeadLetters, AfterTheLastAttemptAndBackAgain) {
   BrokerConfig config = test::small_config();
   config.groups = {{.name = "group", .max_attempts = 3}};

@@ -86,4 +86,7 @@ struct BrokerConfig {
   std::size_t cache_bytes = 32u << 20;         ///< recently stored messages kept in memory for consumers that keep up
 };
 
+/// Error: invalid, naming the field. Bounds are those of the comments above.
+Result<void> validate(const BrokerConfig& config);
+
 }  // namespace hf::broker

@@ -83,6 +83,7 @@ Engine::Engine(sys::World world, BrokerConfig config)
       janitor_wake_(world_.clock) {}
 
 Result<std::unique_ptr<Engine>> Engine::open(sys::World world, BrokerConfig config, std::string dir) {
+  HF_TRY(validate(config));
   std::unique_ptr<Engine> engine(new Engine(world, std::move(config)));
   Engine* raw = engine.get();
   Store::Listener listener{

@@ -23,6 +23,7 @@ inline BrokerConfig small_config() {
   BrokerConfig config;
   config.segment_bytes = 1 << 20;
   config.snapshot_every = 256 << 10;
+  config.limits.body_bytes = 512 << 10;
   return config;
 }
 
@@ -141,8 +142,19 @@ class SimBroker {
     stop();
     open();
   }
-  /// `kill -9`, with the machine or without. Calls under way never come back.
-  void crash(sys::SimDisk::Unsynced unsynced);
+  /// The process dies, with the machine or without. From now on no disk operation of the old process succeeds, so its
+  /// calls end in errors, which a client must read as "unknown"; then what was not synced is lost.
+  void crash(sys::SimDisk::Unsynced unsynced) {
+    const Error dead{Code::unavailable, "crashed"};
+    world.disk().fail_operation(1, dead, std::uint64_t{1} << 40);
+    close_telemetry();
+    (void)await(broker->stop());
+    broker.reset();
+    world.run_ready();
+    world.disk().fail_operation(1, dead, 0);
+    world.disk().crash(unsynced);
+    open();
+  }
 
   wire::rocketmq::MessagingService& service() { return broker->service(); }
   template <class T>
