@@ -275,12 +275,12 @@ TEST(BrokerRetention, KeepsWhatIsNeededRemovesTheRest) {
 
 TEST(BrokerOpen, RefusesImpossibleConfigurationAndASecondProcess) {
   SimBroker sim;
-  const auto second = Broker::open(sim.world.world(), test::small_config(), "data");
+  const auto second = Broker::open(sim.world.world(), test::small_config(), "/data");
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::conflict);
   BrokerConfig config = test::small_config();
   config.segment_bytes = 256 << 10;
-  EXPECT_EQ(Broker::open(sim.world.world(), config, "other").error().code, Code::invalid);
+  EXPECT_EQ(Broker::open(sim.world.world(), config, "/other").error().code, Code::invalid);
 }
 
 TEST(BrokerFailure, ADeadDiskRefusesEverythingAndTellsOnce) {

@@ -128,7 +128,7 @@ class SimBroker {
   }
 
   void open() {
-    auto opened = Broker::open(world.world(), config_, "data");
+    auto opened = Broker::open(world.world(), config_, "/data");
     ASSERT_TRUE(opened) << opened.error().to_string();
     broker = std::move(*opened);
   }
