@@ -130,16 +130,23 @@ Dispatcher::OpenPtr Dispatcher::track(const Notification& row) {
   return open;
 }
 
-/// After every recorded event: who waits is woken, what is due is planned, what is done is let go.
+/// After every recorded event: counted, logged, acted upon.
 void Dispatcher::settle(const Applied& applied, const Event& event) {
-  if (applied.repeated) return;
-  const Notification& row = applied.row;
+  if (applied.repeated) {
+    // Recorded before, but perhaps nobody here was told: the answer of that commit may have been lost.
+    if (open_.contains(applied.row.id)) refresh(applied.row);
+    return;
+  }
   if (applied.step.duplicate) duplicates_.add();
   if (applied.step.changed || applied.step.duplicate) {
     events_.find(name_of(event))->second->add();
     log_step(applied, event);
   }
-  if (!applied.step.changed) return;
+  if (applied.step.changed) refresh(applied.row);
+}
+
+/// Who waits is woken, what is due is planned, what is done is let go.
+void Dispatcher::refresh(const Notification& row) {
   if (is_open(row.entry.state)) {
     track(row)->changed.notify_all();
   } else if (const auto found = open_.find(row.id); found != open_.end()) {
@@ -165,11 +172,17 @@ void Dispatcher::plan(const Notification& row) {
 }
 
 /// Records an outcome, however long it takes: an outcome that is known and not recorded would have to be resolved
-/// later.
+/// later. The key makes the repetition of a commit whose answer was lost one event.
 Task<Applied> Dispatcher::record(std::string id, Event event, std::string resource) {
+  const std::string key = fmt::format("{}/{}", id, world_.random.hex(8));
+  bool uncertain = false;
   while (true) {
-    Result<Applied> applied = co_await store_.apply(id, event, world_.clock.wall(), {}, resource);
+    Result<Applied> applied = co_await store_.apply(id, event, world_.clock.wall(), key, resource);
     if (applied) {
+      if (uncertain && applied->repeated) {
+        applied->repeated = applied->step.ignored = false;  // it was this very call that took effect
+        applied->step.changed = true;
+      }
       settle(*applied, event);
       co_return std::move(*applied);
     }
@@ -178,6 +191,7 @@ Task<Applied> Dispatcher::record(std::string id, Event event, std::string resour
     log::error("notifier.not_recorded",
                {{"notification_id", id}, {"event", name_of(event)}, {"error", applied.error().to_string()}});
     if (!passes || stopping_) co_return std::move(applied).error();
+    uncertain |= code == Code::timeout;
     co_await wake_.wait_until(world_.clock.now() + kStorePause);
   }
 }
@@ -197,8 +211,10 @@ Task<Notification> Dispatcher::submit(Notification row, Monotonic deadline) {
   }
   if (!co_await acquire(deadline)) co_return Error{Code::exhausted, "no provider call was free in time"};
   row.entry.attempt_started = row.entry.state_since = row.entry.created = world_.clock.wall();
+  const std::string new_id = row.id;
   Result<Store::Inserted> stored = co_await store_.insert(std::move(row));
   if (!stored || !stored->inserted) release();
+  if (!stored && stored.error().code == Code::timeout) tasks_.spawn("adopt", adopt(new_id));
   if (!stored) co_return std::move(stored).error();
   Notification current = std::move(stored->row);
 
@@ -208,10 +224,6 @@ Task<Notification> Dispatcher::submit(Notification row, Monotonic deadline) {
     tasks_.spawn("call", call(current));
   } else if (const auto found = open_.find(current.id); found != open_.end()) {
     open = found->second;
-  } else if (current.entry.state == State::sending) {
-    // Its commit was reported lost, but it is there, and nobody called for it: resolved like a restart.
-    open = track(current);
-    HF_CO_TRY(co_await record(current.id, Restarted{}));
   } else {
     co_return current;
   }
@@ -219,6 +231,20 @@ Task<Notification> Dispatcher::submit(Notification row, Monotonic deadline) {
     co_await open->changed.wait_until(deadline);
   }
   co_return open->row;
+}
+
+/// A row whose commit was reported lost may be there, in state `sending`, and nobody calls for it: like after a
+/// restart.
+asio::awaitable<void> Dispatcher::adopt(std::string id) {
+  while (!stopping_) {
+    const Result<std::optional<Notification>> row = co_await store_.by_id(id);
+    if (row && !*row) co_return;  // it was not committed
+    if (row) {
+      track(**row);
+      co_return co_await note(id, Restarted{});
+    }
+    co_await wake_.wait_until(world_.clock.now() + kStorePause);
+  }
 }
 
 /// One provider call. The row is durable in state `sending`, and one of the free calls is held.
@@ -257,11 +283,10 @@ Task<Applied> Dispatcher::report(std::string id, Reported reported, std::string 
 }
 
 Task<Notification> Dispatcher::operate(std::string id, Event event) {
-  HF_CO_TRY(Applied applied, co_await store_.apply(std::move(id), event, world_.clock.wall()));
+  HF_CO_TRY(Applied applied, co_await record(std::move(id), std::move(event)));
   if (applied.step.ignored) {
     co_return Error{Code::conflict, fmt::format("the notification is {}", to_string(applied.row.entry.state))};
   }
-  settle(applied, event);
   co_return std::move(applied.row);
 }
 

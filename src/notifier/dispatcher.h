@@ -54,12 +54,14 @@ class Dispatcher {
   void release();
   OpenPtr track(const Notification& row);
   void settle(const Applied& applied, const Event& event);
+  void refresh(const Notification& row);
   void plan(const Notification& row);
   Task<Applied> record(std::string id, Event event, std::string resource = {});
   asio::awaitable<void> note(std::string id, Event event);
 
   asio::awaitable<void> run();
   asio::awaitable<void> attend(std::string id);
+  asio::awaitable<void> adopt(std::string id);
   asio::awaitable<void> call(Notification row);
   asio::awaitable<void> look(Notification row);
   Task<std::vector<Listed>> read_list(Notification row);

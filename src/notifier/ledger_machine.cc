@@ -98,7 +98,12 @@ class Machine {
   void lose(std::string why) {
     enter(State::unknown, std::move(why));
     ++e().lost;
-    e().due = after(e().attempt_started, config_.looks.front());
+    e().due = planned_look(0);
+  }
+
+  /// Counted from the call; never further away than that, should the wall clock have been set back since.
+  WallTime planned_look(std::size_t number) {
+    return std::min(after(e().attempt_started, config_.looks[number]), after(now_, config_.looks[number]));
   }
 
   void handle(const CallBegun&) {
@@ -140,9 +145,7 @@ class Machine {
     if (static_cast<std::size_t>(e().tries) < config_.looks.size()) {
       // Never sooner than the schedule's own distance: a look that came late must not make the next one hasty.
       const auto next = static_cast<std::size_t>(e().tries);
-      const WallTime planned = after(e().attempt_started, config_.looks[next]);
-      e().due =
-          std::max(planned, after(now_, std::min(config_.looks[next] - config_.looks[next - 1], config_.retry_max)));
+      e().due = std::max(planned_look(next), after(now_, config_.looks[next] - config_.looks[next - 1]));
       return;
     }
     const std::string why = fmt::format("call {} had no answer and created nothing", e().attempt);

@@ -71,6 +71,23 @@ TEST(LedgerMachine, UnknownNeverLeadsToACallWithoutAWholeLook) {
   EXPECT_EQ(on(e, NotFound{}, kNow, config).entry.state, State::waiting);
 }
 
+TEST(LedgerMachine, AClockThatJumpsNeitherStallsNorHurriesTheLooks) {
+  const NotifierConfig config;
+  for (const Duration jump : {Duration(-1h), Duration(1h)}) {
+    const WallTime now = kNow + std::chrono::duration_cast<std::chrono::microseconds>(jump);
+    Entry e = on(entry(State::sending), CallLost{"timeout"}, now, config).entry;
+    EXPECT_LE(*e.due, now + 500ms);
+    WallTime last = now;
+    while (e.state == State::unknown) {
+      const WallTime at = std::max(*e.due, now);
+      e = on(e, NotFound{}, at, config).entry;
+      last = at;
+    }
+    EXPECT_GE(last - now, config.looks.back() - config.looks.front()) << "the embargo holds";
+    EXPECT_LE(last - now, 2 * config.looks.back());
+  }
+}
+
 TEST(LedgerMachine, AfterSoManyLostCallsAPersonDecides) {
   NotifierConfig config;
   config.looks = {1s};

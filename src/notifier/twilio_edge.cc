@@ -48,7 +48,9 @@ bool is_usable_id(std::string_view id, std::size_t max) {
 Result<Fields> form_of(const HttpRequest& request) {
   const std::string_view type = request.headers.get("Content-Type").value_or("");
   if (!type.starts_with("application/x-www-form-urlencoded")) return Fields{};
-  return net::parse_form(request.body);
+  HF_TRY(Fields form, net::parse_form(request.body));
+  if (!wire::twilio::is_text(form)) return Error{Code::invalid, "the form is not UTF-8"};
+  return form;
 }
 
 std::string joined(const std::vector<std::string>& parts) {
@@ -142,12 +144,15 @@ asio::awaitable<HttpResponse> TwilioEdge::create(Route route, HttpRequest reques
   if (const auto* error = std::get_if<ApiError>(&checked)) co_return refuse(*error);
   Notification& row = std::get<Notification>(checked);
   const std::string fingerprint = row.fingerprint;
+  const bool repeatable = !row.event_id.empty();
   if (!co_await world_.faults.reach("notifier.before_row")) co_return refuse(wire::twilio::service_unavailable(), 1s);
   const Result<Notification> settled = co_await dispatcher_.submit(std::move(row), deadline);
   if (!settled) {
-    const bool busy = settled.error().code == Code::exhausted;
+    const Code code = settled.error().code;
     log::warn("notifier.not_accepted", {{"error", settled.error().to_string()}});
-    co_return refuse(busy ? wire::twilio::too_many_requests() : wire::twilio::service_unavailable(), 1s);
+    if (code == Code::exhausted) co_return refuse(wire::twilio::too_many_requests(), 1s);
+    if (code == Code::timeout && !repeatable) co_return refuse(wire::twilio::internal_error());  // it may be stored
+    co_return refuse(wire::twilio::service_unavailable(), 1s);
   }
   if (!co_await world_.faults.reach("notifier.after_record")) co_return refuse(wire::twilio::service_unavailable(), 1s);
   co_return answer_of(*settled, fingerprint);

@@ -33,7 +33,9 @@ HttpResponse refuse(const ApiError& error) {
 Result<Fields> form_of(const HttpRequest& request) {
   const std::string_view type = request.headers.get("Content-Type").value_or("");
   if (!type.starts_with("application/x-www-form-urlencoded")) return Fields{};
-  return net::parse_form(request.body);
+  HF_TRY(Fields form, net::parse_form(request.body));
+  if (!wire::twilio::is_text(form)) return Error{Code::invalid, "the form is not UTF-8"};
+  return form;
 }
 
 std::string new_sid(sys::Random& random, std::string_view prefix) { return std::string(prefix) + random.hex(16); }
@@ -229,7 +231,11 @@ asio::awaitable<HttpResponse> TwilioEdge::create_with_fault(Life life, Fault fau
 }
 
 asio::awaitable<HttpResponse> TwilioEdge::store_life(Life life) {
-  const Result<void> stored = co_await store_.create(life);
+  Result<void> stored = co_await store_.create(life);
+  if (!stored && stored.error().code == Code::timeout) {  // the commit's answer was lost: look
+    const Result<std::optional<Resource>> found = co_await store_.find(life.resource.kind, life.resource.sid);
+    if (found && *found) stored = ok();
+  }
   if (!stored) {
     log::error("phone.store_failed", {{"sid", life.resource.sid}, {"error", stored.error().to_string()}});
     co_return refuse(stored.error().code == Code::timeout ? wire::twilio::internal_error()

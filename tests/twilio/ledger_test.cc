@@ -355,5 +355,29 @@ TEST(Ledger, ACrashAfterTheCallIsResolvedNotRepeated) {
   EXPECT_EQ(chain.provider_posts, 1u);
 }
 
+// The n-th commit takes effect, and nobody is told.
+TEST(Ledger, ACommitWhoseAnswerWasLostIsNeitherForgottenNorDoubled) {
+  for (int n = 1; n <= 12; ++n) {
+    Chain chain(21);
+    // error:n fires the first n times; so every prefix of commits is hit.
+    ASSERT_TRUE(chain.sim.world().faults.arm("sql.after_commit=error:" + std::to_string(n)));
+    const HttpResponse response = insist(chain, kSms, "event-1");
+    EXPECT_EQ(response.status, 201) << n;
+    chain.sim.run_for(10min);
+    EXPECT_EQ(totals(chain).notifications, 1) << n;
+    EXPECT_EQ(chain.provider_posts, 1u) << n;
+    EXPECT_NE(chain.admin("GET", "/admin/notifier/notifications/event-1").body.find("\"status\":\"delivered\""),
+              std::string::npos)
+        << n;
+  }
+}
+
+TEST(Ledger, BytesThatAreNoTextAreRefused) {
+  Chain chain(22);
+  EXPECT_EQ(code_of(chain.notify({{"To", "+15558675310"}, {"Body", "\xff\xfe"}}, "e1")), 20001);
+  EXPECT_EQ(code_of(chain.notify({{"To", "+15558675310"}, {"Body", std::string("a\0b", 3)}}, "e1")), 20001);
+  EXPECT_EQ(chain.provider_posts, 0u);
+}
+
 }  // namespace
 }  // namespace hf::test

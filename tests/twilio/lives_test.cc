@@ -63,7 +63,10 @@ TEST_P(Lives, EveryEventOnceWhateverHappens) {
   for (Event& event : events) chain.sim.spawn(deliver(chain, event));
   for (int life = 0; life < 8; ++life) {
     make_trouble(chain);
+    // A commit that took effect and whose answer was lost; of whichever database it hits.
+    ASSERT_TRUE(chain.sim.world().faults.arm("sql.after_commit=error:" + std::to_string(1 + random.below(3))));
     chain.sim.run_for(std::chrono::milliseconds(5 + random.below(3000)));
+    chain.sim.world().faults.disarm_all();
     chain.kill(random.below(2) == 0 ? sys::SimDisk::Unsynced::lost : sys::SimDisk::Unsynced::torn);
   }
   chain.phone("DELETE", "/control/faults");

@@ -45,7 +45,8 @@ std::optional<Address> parse_recipient(std::string_view text) {
 
 std::optional<Address> parse_sender(std::string_view text) {
   if (auto number = parse_recipient(text)) return number;
-  if (text.starts_with(kRcs) && text.size() > kRcs.size()) {
+  constexpr std::size_t kAddressMax = 80;
+  if (text.starts_with(kRcs) && text.size() > kRcs.size() && text.size() <= kAddressMax) {
     return Address{Channel::rcs, std::string(text.substr(kRcs.size()))};
   }
   if (is_short_code(text) || is_sender_name(text)) return Address{Channel::sms, std::string(text)};

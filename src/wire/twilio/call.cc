@@ -33,7 +33,10 @@ constexpr std::array<std::string_view, 9> kSubresources = {"notifications",
 
 ApiError refusal(int code, std::string message) { return {400, code, std::move(message), {}}; }
 
+/// A number, a client's name or a SIP address, short enough to be stored.
 bool is_callee(std::string_view text) {
+  constexpr std::size_t kAddressMax = 80;
+  if (text.size() > kAddressMax) return false;
   return is_e164(text) || (text.starts_with("client:") && text.size() > 7) ||
          (text.starts_with("sip:") && text.size() > 4);
 }
@@ -104,6 +107,8 @@ Checked<CallRequest> parse_call_request(const Fields& form) {
           21626, fmt::format("StatusCallbackEvent {} is not one of initiated, ringing, answered, completed", event));
     }
   }
+  std::ranges::sort(request.events);
+  request.events.erase(std::ranges::unique(request.events).begin(), request.events.end());
   if (request.events.empty()) request.events = {"completed"};
   return request;
 }

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
+
 namespace hf::wire::twilio {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -27,6 +29,15 @@ inline std::vector<std::string> all_fields(const Fields& fields, std::string_vie
     if (key == name && !value.empty()) out.push_back(value);
   }
   return out;
+}
+
+/// All names and values are UTF-8 without NUL: what JSON and SQL can hold.
+inline bool is_text(const Fields& fields) {
+  const auto good = [](const std::string& text) { return is_utf8(text) && text.find('\0') == std::string::npos; };
+  for (const auto& [name, value] : fields) {
+    if (!good(name) || !good(value)) return false;
+  }
+  return true;
 }
 
 }  // namespace hf::wire::twilio
