@@ -2,6 +2,7 @@
 
 #include "broker/engine.h"
 #include "broker/history.h"
+#include "broker/transaction_scan.h"
 #include "wire/rocketmq/rules.h"
 
 namespace hf::broker {
@@ -272,6 +273,12 @@ Task<std::vector<MessageHistory>> Admin::history(std::string id_or_key) {
     histories.push_back(std::move(message.history));
   }
   co_return histories;
+}
+
+Task<std::vector<HalfInfo>> Admin::all_transactions(std::string topic) {
+  Store& store = engine_.store();
+  std::function<Result<std::vector<HalfInfo>>()> scan = [&] { return scan_transactions(store.log(), topic); };
+  co_return co_await worker_->run<std::vector<HalfInfo>>(std::move(scan));
 }
 
 }  // namespace hf::broker
