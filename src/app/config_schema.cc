@@ -4,7 +4,12 @@
 #include <fmt/ranges.h>
 
 #define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1  // the library of the package is built with exceptions
 #include <toml++/toml.h>
+
+#include <cstdlib>
+
+#include "sys/files.h"
 
 namespace hf::app {
 namespace {
@@ -34,6 +39,23 @@ Result<ConfigValue> to_value(const toml::node& node) {
     return ConfigValue{std::move(items)};
   }
   return Error{Code::invalid, "dates and nested tables mean nothing here"};
+}
+
+/// A secret never stands in the configuration itself: "env:NAME", "file:/path" (without its last newline), or "".
+Result<std::string> read_secret(const std::string& reference) {
+  if (reference.empty()) return std::string();
+  if (reference.starts_with("env:")) {
+    const char* value = std::getenv(reference.c_str() + 4);
+    if (value == nullptr) return Error{Code::invalid, "the environment has no " + reference.substr(4)};
+    return std::string(value);
+  }
+  if (reference.starts_with("file:")) {
+    sys::RealFileSystem files;
+    HF_TRY(std::string content, sys::read_file(files, reference.substr(5), 64 << 10));
+    if (content.ends_with('\n')) content.pop_back();
+    return content;
+  }
+  return wrong_type("\"env:NAME\" or \"file:/path\": a secret never stands in the configuration itself");
 }
 
 }  // namespace
@@ -117,11 +139,18 @@ ConfigSection& ConfigSection::text(std::string key, std::string& target, std::st
 }
 
 ConfigSection& ConfigSection::secret(std::string key, std::string& target, std::string sentence) {
-  text(std::move(key), target, std::move(sentence));
-  ConfigField& field = fields_.back();
-  field.type = "secret text";
-  field.print = [&target] { return target.empty() ? std::string("\"\"") : std::string("\"***\""); };
-  return *this;
+  ConfigField field;
+  field.key = std::move(key);
+  field.type = "secret: \"env:NAME\" or \"file:/path\"";
+  field.sentence = std::move(sentence);
+  field.set = [&target](const ConfigValue& value) -> Result<void> {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return wrong_type("a text in quotes");
+    HF_TRY(target, read_secret(*text));
+    return ok();
+  };
+  field.print = [&target] { return std::string(target.empty() ? "\"\"" : "\"***\""); };
+  return add(std::move(field));
 }
 
 ConfigSection& ConfigSection::choice(std::string key, std::string& target, std::vector<std::string> choices,

@@ -53,7 +53,7 @@ class ConfigSection {
   ConfigSection& real(std::string key, double& field, double min, double max, std::string sentence);
   ConfigSection& duration(std::string key, Duration& field, Duration min, Duration max, std::string sentence);
   ConfigSection& text(std::string key, std::string& field, std::string sentence);
-  /// Printed as "***" by explain.
+  /// Written as "env:NAME" or "file:/path"; printed as "***" by explain.
   ConfigSection& secret(std::string key, std::string& field, std::string sentence);
   ConfigSection& choice(std::string key, std::string& field, std::vector<std::string> choices, std::string sentence);
   ConfigSection& flag(std::string key, bool& field, std::string sentence);

@@ -1,0 +1,272 @@
+#include "app/server.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "app/broker_admin.h"
+#include "app/http_error.h"
+#include "base/log.h"
+#include "broker/broker.h"
+#include "broker/grpc_binding.h"
+#include "console/admin_server.h"
+#include "net/listener.h"
+#include "notifier/notifier.h"
+#include "phone/phone.h"
+#include "router/router.h"
+#include "shop/shop.h"
+
+namespace hf::app {
+namespace {
+
+/// A handler that is set once its role has started; 503 until then, and again while it stops.
+class LateHandler {
+ public:
+  void set(net::HttpHandler handler) { *handler_ = std::move(handler); }
+  net::HttpHandler handler() const {
+    return [handler = handler_](net::HttpRequest request) { return forward(handler, std::move(request)); };
+  }
+
+ private:
+  static asio::awaitable<net::HttpResponse> forward(std::shared_ptr<net::HttpHandler> handler,
+                                                    net::HttpRequest request) {
+    if (*handler) co_return co_await (*handler)(std::move(request));
+    net::HttpResponse starting = http_error(Error{Code::unavailable, "starting"});
+    starting.headers.add("Retry-After", "1");
+    co_return starting;
+  }
+  std::shared_ptr<net::HttpHandler> handler_ = std::make_shared<net::HttpHandler>();
+};
+
+/// How notifier and phone reach others. `client` outlives the function.
+auto sender(net::HttpClient& client) {
+  return [&client](net::HttpRequest request, std::string url, Monotonic deadline) {
+    return client.send(std::move(request), std::move(url), deadline);
+  };
+}
+
+/// What one role has open.
+struct Door {
+  LateHandler http;
+  std::shared_ptr<net::GrpcService> grpc;
+  std::unique_ptr<net::Listener> listener;
+};
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(sys::World w, Config c)
+      : world(std::move(w)), config(std::move(c)), provider_client(world, {}), callback_client(world, {}) {}
+
+  Result<void> open_door(const std::string& role, const ListenConfig& listen);
+  Result<void> open_doors();
+  void use_actual_addresses();
+  Result<std::unique_ptr<sql::Database>> open_database(const std::string& url) {
+    return sql::open(world, url, config.data);
+  }
+  Result<std::unique_ptr<mq::Client>> message_client(const std::string& name);
+
+  Task<> start_broker();
+  Task<> start_phone();
+  Task<> start_notifier();
+  Task<> start_router();
+  Task<> start_shop();
+  void start_console();
+  std::map<std::string, console::RoleStatus> status() const;
+
+  sys::World world;
+  Config config;
+  std::map<std::string, Door> doors;
+  std::map<std::string, std::string> addresses;
+  std::function<void(const Error&)> failed;
+  std::map<std::string, std::string> trouble;  ///< role → why it cannot work
+  bool draining = false;
+
+  std::unique_ptr<broker::Broker> broker;
+  net::HttpClient provider_client;  ///< the notifier's calls
+  net::HttpClient callback_client;  ///< the phone's status callbacks
+  std::unique_ptr<sql::Database> phone_database, notifier_database, router_database, shop_database;
+  std::unique_ptr<phone::Phone> phone;
+  std::unique_ptr<notifier::Notifier> notifier;
+  std::unique_ptr<mq::Client> router_messages, shop_messages;
+  std::unique_ptr<router::Router> router;
+  std::unique_ptr<shop::Shop> shop;
+  LateHandler broker_admin, router_admin, notifier_admin;
+};
+
+Result<void> Server::Impl::open_door(const std::string& role, const ListenConfig& listen) {
+  Door door;
+  net::ListenerOptions options;
+  options.name = role;
+  options.host = listen.host;
+  options.port = listen.port;
+  if (role == "broker") {
+    door.grpc = std::make_shared<net::GrpcService>();
+    options.grpc = door.grpc;
+    options.tls = net::TlsServerConfig{listen.certificate_file, listen.key_file};
+  } else {
+    options.http = door.http.handler();
+  }
+  auto started = net::Listener::start(world, std::move(options));
+  if (!started) return started.error().with_context("role " + role);
+  door.listener = std::move(*started);
+  addresses[role] = fmt::format("{}:{}", listen.host, door.listener->port());
+  doors.emplace(role, std::move(door));
+  return ok();
+}
+
+Result<void> Server::Impl::open_doors() {
+  const std::pair<const char*, const ListenConfig*> all[] = {
+      {"broker", &config.broker_listen}, {"phone", &config.phone_listen}, {"notifier", &config.notifier_listen},
+      {"router", &config.router_listen}, {"shop", &config.shop_listen},   {"console", &config.console_listen}};
+  for (const auto& [role, listen] : all) {
+    if (config.has_role(role)) HF_TRY(open_door(role, *listen));
+  }
+  return ok();
+}
+
+/// Roles of this process find one another by where they really listen.
+void Server::Impl::use_actual_addresses() {
+  const auto url_of = [&](const char* role) { return "http://" + addresses.at(role); };
+  if (addresses.contains("phone")) config.notifier.provider_url = url_of("phone");
+  if (addresses.contains("notifier")) {
+    config.router.notifier_url = url_of("notifier");
+    config.notifier.callback_base_url = url_of("notifier");
+  }
+}
+
+Result<std::unique_ptr<mq::Client>> Server::Impl::message_client(const std::string& name) {
+  mq::ClientConfig client;
+  client.url = config.messages;
+  client.access_key = config.messages_access_key;
+  client.secret_key = config.messages_secret_key;
+  client.name = "holdfast-" + name;
+  if (broker && config.messages == "embedded:") {
+    client.access_key = config.broker_access_key;
+    client.secret_key = config.broker_secret_key;
+  }
+  return mq::Client::make(world, client, broker ? &broker->service() : nullptr);
+}
+
+Task<> Server::Impl::start_broker() {
+  auto opened = broker::Broker::open(world, config.broker, config.data + "/broker");
+  if (!opened) co_return opened.error().with_context("the broker");
+  broker = std::move(*opened);
+  broker->on_failed([this](const Error& error) {
+    trouble["broker"] = error.message;
+    if (failed) failed(error.with_context("the broker's log"));
+  });
+  broker::register_messaging_service(*doors.at("broker").grpc, broker->service(), world);
+  broker_admin.set(make_broker_admin(broker->admin()));
+  co_return ok();
+}
+
+Task<> Server::Impl::start_phone() {
+  HF_CO_TRY(phone::check(config.phone, config.phone_listen.host));
+  HF_CO_TRY(phone_database, open_database(config.phone.database));
+  HF_CO_TRY(phone, co_await phone::Phone::start(world, config.phone, *phone_database, sender(callback_client)));
+  doors.at("phone").http.set(phone->http());
+  co_return ok();
+}
+
+Task<> Server::Impl::start_notifier() {
+  HF_CO_TRY(notifier::check(config.notifier, config.notifier_listen.host));
+  HF_CO_TRY(notifier_database, open_database(config.notifier.database));
+  HF_CO_TRY(notifier,
+            co_await notifier::Notifier::start(world, config.notifier, *notifier_database, sender(provider_client)));
+  doors.at("notifier").http.set(notifier->http());
+  notifier_admin.set(notifier->admin_http());
+  co_return ok();
+}
+
+Task<> Server::Impl::start_router() {
+  HF_CO_TRY(router_database, open_database(config.router_database));
+  HF_CO_TRY(router_messages, message_client("router"));
+  router = std::make_unique<router::Router>(world, config.router, *router_database);
+  HF_CO_TRY(co_await router->start());
+  HF_CO_TRY(co_await router->subscribe(*router_messages));
+  doors.at("router").http.set(router->aws_http());
+  router_admin.set(router->admin_http());
+  co_return ok();
+}
+
+Task<> Server::Impl::start_shop() {
+  HF_CO_TRY(shop_database, open_database(config.shop_database));
+  HF_CO_TRY(shop_messages, message_client("shop"));
+  shop = std::make_unique<shop::Shop>(world, config.shop, *shop_database, *shop_messages);
+  HF_CO_TRY(co_await shop->start());
+  doors.at("shop").http.set(shop->handler());
+  co_return ok();
+}
+
+std::map<std::string, console::RoleStatus> Server::Impl::status() const {
+  std::map<std::string, console::RoleStatus> all;
+  for (const auto& [role, address] : addresses) {
+    const auto found = trouble.find(role);
+    all[role] = {"http://" + address, found == trouble.end() ? "" : found->second};
+  }
+  return all;
+}
+
+void Server::Impl::start_console() {
+  std::vector<console::AdminMount> mounts;
+  if (config.has_role("broker")) mounts.push_back({"/admin/broker", broker_admin.handler()});
+  if (config.has_role("router")) mounts.push_back({"/admin/router", router_admin.handler()});
+  if (config.has_role("notifier")) mounts.push_back({"/admin/notifier", notifier_admin.handler()});
+  console::AdminOptions options;
+  options.token = config.admin_token;
+  options.roles = [this] { return status(); };
+  options.draining = [this] { return draining; };
+  doors.at("console").http.set(console::make_admin_handler(std::move(options), world.metrics, std::move(mounts)));
+}
+
+Server::Server(sys::World world, Config config) : impl_(std::make_unique<Impl>(std::move(world), std::move(config))) {}
+Server::~Server() = default;
+
+const std::map<std::string, std::string>& Server::addresses() const { return impl_->addresses; }
+void Server::on_failed(std::function<void(const Error&)> callback) { impl_->failed = std::move(callback); }
+
+Task<> Server::start() {
+  Impl& s = *impl_;
+  HF_CO_TRY(s.world.files.make_dirs(s.config.data));
+  HF_CO_TRY(s.open_doors());
+  s.use_actual_addresses();
+  if (s.config.has_role("console")) s.start_console();
+  if (s.config.has_role("broker")) HF_CO_TRY(co_await s.start_broker());
+  if (s.config.has_role("phone")) HF_CO_TRY(co_await s.start_phone());
+  if (s.config.has_role("notifier")) HF_CO_TRY(co_await s.start_notifier());
+  if (s.config.has_role("router")) HF_CO_TRY(co_await s.start_router());
+  if (s.config.has_role("shop")) HF_CO_TRY(co_await s.start_shop());
+  co_return ok();
+}
+
+asio::awaitable<void> Server::stop() {
+  Impl& s = *impl_;
+  s.draining = true;
+  const Monotonic deadline = s.world.clock.now() + s.config.drain;
+  const auto close = [&](const char* role) -> asio::awaitable<void> {
+    const auto door = s.doors.find(role);
+    if (door != s.doors.end()) co_await door->second.listener->drain(deadline);
+  };
+  // In the order of the flow: who gives work stops before who does it.
+  co_await close("shop");
+  if (s.shop) co_await s.shop->close();
+  co_await close("router");
+  if (s.router) co_await s.router->stop();
+  co_await close("notifier");
+  if (s.notifier) co_await s.notifier->stop();
+  if (s.phone) co_await s.phone->stop();
+  co_await close("phone");
+  co_await close("broker");
+  if (s.broker) {
+    if (auto stopped = co_await s.broker->stop(); !stopped) {
+      log::error("app.broker.stop_failed", {{"error", stopped.error().message}});
+    }
+  }
+  for (auto* database : {&s.shop_database, &s.router_database, &s.notifier_database, &s.phone_database}) {
+    if (*database) co_await (*database)->close();
+  }
+  co_await close("console");
+}
+
+}  // namespace hf::app
