@@ -24,6 +24,7 @@ TEST_F(RouterTest, AnOrderBecomesATwilioRequest) {
   EXPECT_EQ(header(seen_[0], "Content-Type"), "application/x-www-form-urlencoded");
   EXPECT_EQ(header(seen_[0], "Authorization"),
             "Basic " + base64(as_bytes(config_.account_sid + ":" + config_.auth_token)));
+  EXPECT_EQ(header(seen_[0], "X-Holdfast-Order-Id"), "7");
   EXPECT_EQ(story.event.rules, std::vector<std::string>{"order-confirmed-sms"});
   ASSERT_EQ(story.deliveries.size(), 1u);
   const DeliveryStory& delivery = story.deliveries[0];
