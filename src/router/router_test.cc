@@ -237,6 +237,23 @@ TEST_F(RouterTest, AMessageIsAcknowledgedOnceItIsDurable) {
   stop();  // before the client it consumes through
 }
 
+TEST_F(RouterTest, StartsWithoutTheBrokerAndFindsItLater) {
+  mq::ScriptedService broker(world_.clock);
+  for (int i = 0; i < 3; ++i) broker.route_answers.push_back(Error{Code::unavailable, "no broker"});
+  auto client = mq::Client::make(world_, {}, &broker).value();
+  start();
+  ASSERT_TRUE(loop_.run_until_done(router_->subscribe(*client)));
+  EXPECT_EQ(call("PutEvents", R"({"Entries":[{"Source":"a","DetailType":"x","Detail":"{}"}]})").status, 200);
+  auto message = mq::ScriptedService::message("m-1");
+  message.mutable_topic()->set_name("ecommerce-orders");
+  message.set_body(order("7", "\"sms\""));
+  broker.deliver({message});
+  const Monotonic deadline = world_.clock.now() + 20s;
+  while (broker.acks.empty() && world_.clock.now() < deadline) turn(1ms);
+  EXPECT_EQ(broker.acks.size(), 1u);
+  stop();
+}
+
 TEST_F(RouterTest, RulesFileIsAppliedOnceAndAgain) {
   start();
   const std::string arn = router_->rules()->destinations.at("twilio-messages")->arn;
