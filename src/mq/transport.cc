@@ -68,6 +68,8 @@ Result<std::unique_ptr<Transport>> make_transport(sys::World world, const Client
   options.tls = tls;
   options.tls_config.ca_file = config.ca_file;
   options.tls_config.verify = config.verify;
+  options.backoff_max = config.reconnect_max;  // a broker that is back is noticed as soon as Telemetry is tried again
+  options.backoff_min = std::min(options.backoff_min, options.backoff_max);
   return std::make_unique<GrpcTransport>(world, std::move(options), std::move(access_point));
 }
 
