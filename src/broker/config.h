@@ -83,7 +83,7 @@ struct BrokerConfig {
   Duration settings_grace = 10min;             ///< settings of a client that is gone are kept this long
   std::uint64_t segment_bytes = 64ull << 20;   ///< of the log; fixed when the data folder is made
   std::uint64_t snapshot_every = 64ull << 20;  ///< log bytes between snapshots, at least; bounds the replay at start
-  std::size_t cache_bytes = 32u << 20;         ///< recently stored messages kept in memory for consumers that keep up
+  std::size_t cache_bytes = 8u << 20;          ///< recently stored messages kept in memory for consumers that keep up
 };
 
 /// Error: invalid, naming the field. Bounds are those of the comments above.
