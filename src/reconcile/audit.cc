@@ -265,12 +265,16 @@ std::string_view promise_of(Class c) { return info_of(c).promise; }
 bool needs_a_human(Class c) { return info_of(c).human; }
 
 std::string order_id_in(std::string_view text) {
-  constexpr std::string_view kBefore = "Order #", kAfter = " confirmed";
-  const std::size_t start = text.find(kBefore);
-  if (start == std::string_view::npos) return "";
-  const std::size_t end = text.find(kAfter, start);
-  if (end == std::string_view::npos) return "";
-  return std::string(text.substr(start + kBefore.size(), end - start - kBefore.size()));
+  constexpr std::string_view kBefore[] = {"Order #", "Order number "};
+  constexpr std::string_view kAfter = " confirmed";
+  for (const std::string_view before : kBefore) {
+    const std::size_t found = text.find(before);
+    if (found == std::string_view::npos) continue;
+    const std::size_t start = found + before.size();
+    const std::size_t end = text.find(kAfter, start);
+    if (end != std::string_view::npos) return std::string(text.substr(start, end - start));
+  }
+  return "";
 }
 
 Report audit(const Facts& facts, Window window) { return Audit(facts, window).run(); }

@@ -183,7 +183,7 @@ TEST(Audit, AnOrderYoungerThanTheWindowIsOpenNotWrong) {
 
 TEST(Audit, FindsTheOrderIdInTheText) {
   EXPECT_EQ(order_id_in("Order #abc-1 confirmed."), "abc-1");
-  EXPECT_EQ(order_id_in("<Response><Say>Order #7 confirmed.</Say></Response>"), "7");
+  EXPECT_EQ(order_id_in("<Response><Say>Order number 7 confirmed.</Say></Response>"), "7");
   EXPECT_EQ(order_id_in("Your table is ready"), "");
 }
 
