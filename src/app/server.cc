@@ -212,7 +212,10 @@ void Server::Impl::start_console() {
   std::vector<console::AdminMount> mounts;
   if (config.has_role("broker")) mounts.push_back({"/admin/broker", broker_admin.handler()});
   if (config.has_role("router")) mounts.push_back({"/admin/router", router_admin.handler()});
-  if (config.has_role("notifier")) mounts.push_back({"/admin/notifier", notifier_admin.handler()});
+  if (config.has_role("notifier")) {
+    mounts.push_back({"/admin/notifier", notifier_admin.handler()});
+    mounts.push_back({"/notifications", notifier_admin.handler()});
+  }
   console::AdminOptions options;
   options.token = config.admin_token;
   options.roles = [this] { return status(); };
