@@ -211,6 +211,61 @@ TEST(EdgeReceive, TooManyPollsAreRefusedEarly) {
   EXPECT_EQ(frames[0].code(), pb::MESSAGE_NOT_FOUND);
 }
 
+TEST(EdgeReceive, AnEmptyPollTakesItsTimeAndNotMore) {
+  SimBroker sim;
+  struct Case {
+    Duration wanted, deadline, want;
+  };
+  for (const Case& c : {Case{10s, 13s, 10s}, Case{1s, 60s, 5s}, Case{40s, 60s, 20s}, Case{20s, 8s, 7900ms}}) {
+    pb::ReceiveMessageRequest request = SimBroker::receive_request("group", "orders");
+    wire::rocketmq::to_proto(c.wanted, *request.mutable_long_polling_timeout());
+    test::CallContext call = sim.call();
+    const Monotonic start = sim.world.clock().now();
+    call.deadline = start + c.deadline;
+    Frames frames;
+    EXPECT_TRUE(sim.await(sim.service().receive_message(call, request, frames)));
+    EXPECT_EQ(frames.code(), pb::MESSAGE_NOT_FOUND);
+    EXPECT_EQ((sim.world.clock().now() - start) / 1ms, c.want / 1ms);
+  }
+}
+
+TEST(EdgeReceive, GoodbyeMakesRenewedMessagesVisibleAfterASecond) {
+  SimBroker sim;
+  pb::TelemetryCommand settings;
+  settings.mutable_settings()->set_client_type(pb::PUSH_CONSUMER);
+  settings.mutable_settings()->mutable_subscription()->mutable_group()->set_name("group");
+  settings.mutable_settings()->mutable_subscription()->add_subscriptions()->mutable_topic()->set_name("orders");
+  sim.telemetry("worker", settings);
+  sim.send(SimBroker::message("orders", "id-1"));
+  pb::ReceiveMessageRequest request = SimBroker::receive_request("group", "orders");
+  request.set_auto_renew(true);
+  ASSERT_THAT(sim.receive(request, "worker").messages(), SizeIs(1));
+  EXPECT_EQ(sim.await(sim.service().notify_client_termination(sim.call("worker"), {}))->status().code(), pb::OK);
+  const Monotonic start = sim.world.clock().now();
+  EXPECT_THAT(sim.receive("group", "orders"), SizeIs(1));
+  EXPECT_EQ((sim.world.clock().now() - start) / 1ms, 1000);
+}
+
+TEST(EdgeSend, TooMuchWaitingIsRefusedEarly) {
+  BrokerConfig config = test::small_config();
+  config.limits.sends_waiting = 4;
+  SimBroker sim(1, config);
+  sim.send(SimBroker::message("orders", "first"));
+  std::map<int, int> codes;
+  const auto send = [&]() -> asio::awaitable<void> {
+    pb::SendMessageRequest request;
+    *request.add_messages() = SimBroker::message("orders", "id");
+    const auto sent = co_await sim.service().send_message(sim.call(), std::move(request));
+    ++codes[sent->status().code()];
+  };
+  for (int i = 0; i < 20; ++i) sim.world.spawn(send());
+  sim.world.run_for(1s);
+  EXPECT_GE(codes[pb::OK], 4);
+  EXPECT_GE(codes[pb::TOO_MANY_REQUESTS], 1);
+  EXPECT_EQ(codes[pb::OK] + codes[pb::TOO_MANY_REQUESTS], 20);
+  EXPECT_EQ(sim.send(SimBroker::message("orders", "later")).status().code(), pb::OK);
+}
+
 TEST(EdgeReceive, ACancelledPollLeavesItsMessageToOthers) {
   SimBroker sim;
   sim.receive("group", "orders");

@@ -207,7 +207,8 @@ Task<std::vector<Result<void>>> Engine::acknowledge(std::vector<Handle> handles)
   HF_CO_TRY(co_await commit->durable());
   if (in_progress) HF_CO_TRY(co_await store_->log().flush());
   HF_CO_TRY(co_await world_.faults.reach("broker.after_ack_durable"));
-  metrics_.acknowledged.add(static_cast<double>(handles.size()));
+  metrics_.acknowledged.add(static_cast<double>(
+      std::count_if(results.begin(), results.end(), [](const Result<void>& result) { return result.has_value(); })));
   co_return results;
 }
 

@@ -26,6 +26,9 @@ struct NotifierConfig {
   std::string auth_token = "holdfast-sandbox";
   /// Put into From when a request has neither From nor MessagingServiceSid.
   std::string from_sms = "+15005550006", from_whatsapp = "whatsapp:+15005550006", from_voice = "+15005550006";
+  /// Where a text names the order, for requests that carry neither X-Holdfast-Order-Id nor HoldfastOrderId: the
+  /// letters, digits, - and _ behind the first of these. Empty: then there is no order id.
+  std::vector<std::string> order_id_after = {"Order #", "Order number "};
   /// Where the provider reaches our status callbacks. It is part of what is signed: exactly as the provider sees it.
   /// Empty: no callbacks are asked for; statuses come by polling.
   std::string callback_base_url = "http://127.0.0.1:4020";

@@ -76,6 +76,21 @@ Fields outgoing_form(Kind kind, const Fields& form, const NotifierConfig& config
   return out;
 }
 
+std::string order_id_in(std::string_view text, const NotifierConfig& config) {
+  constexpr std::size_t kOrderIdMax = 100;
+  const auto in_id = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+  };
+  for (const std::string& before : config.order_id_after) {
+    const std::size_t at = text.find(before);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = text.substr(at + before.size());
+    const auto length = static_cast<std::size_t>(std::ranges::find_if_not(rest, in_id) - rest.begin());
+    if (length > 0 && length <= kOrderIdMax) return std::string(rest.substr(0, length));
+  }
+  return {};
+}
+
 std::string callback_target(Kind kind, const std::string& id, int attempt) {
   return fmt::format("/hooks/twilio/{}?n={}&a={}", to_string(kind), id, attempt);
 }

@@ -17,6 +17,9 @@ namespace hf::notifier {
 wire::twilio::Fields outgoing_form(wire::twilio::Kind kind, const wire::twilio::Fields& form,
                                    const NotifierConfig& config);
 
+/// The order that a text names (config.order_id_after); "": none.
+std::string order_id_in(std::string_view text, const NotifierConfig& config);
+
 /// The path and query by which the provider reports to us; the notification's id and the attempt travel in it.
 std::string callback_target(wire::twilio::Kind kind, const std::string& id, int attempt);
 

@@ -111,6 +111,15 @@ TEST(Provider, WhatALookSays) {
   }
 }
 
+TEST(Provider, TheOrderATextNames) {
+  const NotifierConfig config;
+  EXPECT_EQ(order_id_in("Order #o-1042 confirmed.", config), "o-1042");
+  EXPECT_EQ(order_id_in("<Response><Say>Order number 7 confirmed.</Say></Response>", config), "7");
+  EXPECT_EQ(order_id_in("Order #7.", config), "7");
+  for (const char* none : {"", "Your table is ready", "Order #", "Order # 7"})
+    EXPECT_EQ(order_id_in(none, config), "") << none;
+}
+
 TEST(Provider, WhatGoesOut) {
   const NotifierConfig config;
   const auto out = outgoing_form(

@@ -127,6 +127,7 @@ Checked<Notification> TwilioEdge::read(Kind kind, const HttpRequest& request) {
     for (std::string& value : wire::twilio::all_fields(*form, name)) checked.emplace_back(name, std::move(value));
   }
   if (const auto error = check(kind, checked, world_.clock.wall(), row)) return *error;
+  if (row.order_id.empty()) row.order_id = order_id_in(row.text, config_);
   row.id = "NT" + world_.random.hex(16);
   // One event may reach one customer on several channels: each is a notification of its own (A39), each at most once
   // (P5).

@@ -14,7 +14,7 @@ struct AccessKey {
   std::string secret;
 };
 
-/// A topic whose messages become events (router/topic_source.h says how).
+/// A topic whose messages become events (router/intake.h says how). Topic names have no dots; sources may.
 struct TopicSubscription {
   std::string topic;
   std::string source;       ///< the event's source if the message has no property `source`; empty: the topic's name

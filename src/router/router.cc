@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kPruneEvery = 10min;
 constexpr std::size_t kPruneBatch = 500;
+constexpr Duration kSubscribeTimeout = 5s, kSubscribeAgain = 1s;
 
 Error out_of_bounds(std::string_view field, std::string_view bounds) {
   return {Code::invalid, fmt::format("router.{} must be {}", field, bounds)};
@@ -76,7 +77,26 @@ Task<> Router::subscribe(mq::Client& client) {
     return on_message(received.message);
   };
   consumer_ = client.push_consumer(std::move(config), std::move(listener));
-  co_return co_await consumer_->start(10s);
+  const Result<void> first = co_await consumer_->start(kSubscribeTimeout);
+  if (!first && first.error().code != Code::unavailable && first.error().code != Code::timeout) co_return first;
+  if (!first) {  // the broker may be down for a while: PutEvents and what is pending go on without it
+    log::warn("router.subscribe_waits", {{"error", first.error().to_string()}});
+    tasks_.spawn("router.subscribe", subscribe_later());
+  }
+  co_return ok();
+}
+
+asio::awaitable<void> Router::subscribe_later() {
+  while (!stopping_) {
+    co_await stop_.wait_until(world_.clock.now() + kSubscribeAgain);
+    if (stopping_) co_return;
+    const Result<void> again = co_await consumer_->start(kSubscribeTimeout);
+    if (again) {
+      log::info("router.subscribed", {{"group", config_.group}});
+      co_return;
+    }
+    log::warn("router.subscribe_waits", {{"error", again.error().to_string()}});
+  }
 }
 
 /// Success acknowledges. What can never become an event goes back to the broker until it is a dead letter there, with
@@ -100,8 +120,8 @@ asio::awaitable<void> Router::stop() {
   stopping_ = true;
   stop_.notify_all();
   if (consumer_) co_await consumer_->close();
-  co_await dispatcher_.stop();
   co_await tasks_.join();
+  co_await dispatcher_.stop();
   started_ = false;
 }
 

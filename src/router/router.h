@@ -34,7 +34,8 @@ class Router final : public Admin {
 
   /// Errors: invalid (configuration, rules file), corrupt (database), whatever the database says.
   Task<> start();
-  /// Messages of config.topics become events. Call once, after start().
+  /// Messages of config.topics become events. Call once, after start(). If the broker cannot be reached now, it is
+  /// tried again until it can; other errors (a topic name that is not allowed) are returned.
   Task<> subscribe(mq::Client& client);
   /// Takes no new messages, lets attempts under way end.
   asio::awaitable<void> stop();
@@ -56,6 +57,7 @@ class Router final : public Admin {
 
  private:
   Task<> on_message(const mq::Message& message);
+  asio::awaitable<void> subscribe_later();
   asio::awaitable<void> prune();
 
   sys::World world_;

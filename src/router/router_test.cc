@@ -1,5 +1,6 @@
 #include "router/router.h"
 
+#include "mq/scripted_service.h"
 #include "router/router_fixture.h"
 
 namespace hf::router {
@@ -24,6 +25,7 @@ TEST_F(RouterTest, AnOrderBecomesATwilioRequest) {
   EXPECT_EQ(header(seen_[0], "Content-Type"), "application/x-www-form-urlencoded");
   EXPECT_EQ(header(seen_[0], "Authorization"),
             "Basic " + base64(as_bytes(config_.account_sid + ":" + config_.auth_token)));
+  EXPECT_EQ(header(seen_[0], "X-Holdfast-Order-Id"), "7");
   EXPECT_EQ(story.event.rules, std::vector<std::string>{"order-confirmed-sms"});
   ASSERT_EQ(story.deliveries.size(), 1u);
   const DeliveryStory& delivery = story.deliveries[0];
@@ -209,6 +211,47 @@ TEST_F(RouterTest, AMessageThatIsNoEventIsRefused) {
       settled(receive("m-2", R"({"order_id":"9","channel":"sms","customer_phone":"+15551234567"})").value());
   EXPECT_EQ(story.event.source, "ecommerce.orders");
   EXPECT_EQ(story.deliveries.size(), 1u);
+}
+
+TEST_F(RouterTest, AMessageIsAcknowledgedOnceItIsDurable) {
+  mq::ScriptedService broker(world_.clock);
+  auto client = mq::Client::make(world_, {}, &broker).value();
+  start();
+  ASSERT_TRUE(loop_.run_until_done(router_->subscribe(*client)));
+  const auto message = [](const std::string& id, const std::string& body) {
+    auto out = mq::ScriptedService::message(id);
+    out.mutable_topic()->set_name("ecommerce-orders");
+    out.set_body(body);
+    return out;
+  };
+  broker.deliver(
+      {message("m-1", order("7", "\"sms\"")), message("m-2", "not json"), message("m-1", order("7", "\"sms\""))});
+  const Monotonic deadline = world_.clock.now() + 5s;
+  while ((broker.acks.size() < 2 || broker.changes.empty()) && world_.clock.now() < deadline) turn(1ms);
+  EXPECT_EQ(broker.acks.size(), 2u);
+  EXPECT_EQ(broker.changes.size(), 1u) << "what is no event goes back";
+  EXPECT_EQ(loop_.run_until_done(router_->counts())->events, 1);
+  const auto id = router_->intake().from_message(config_.topics[0], "m-1", "", {}, order("7", "\"sms\""))->event.id;
+  EXPECT_EQ(settled(id).deliveries[0].delivery.state, delivered);
+  EXPECT_EQ(seen_.size(), 1u);
+  stop();  // before the client it consumes through
+}
+
+TEST_F(RouterTest, StartsWithoutTheBrokerAndFindsItLater) {
+  mq::ScriptedService broker(world_.clock);
+  for (int i = 0; i < 3; ++i) broker.route_answers.push_back(Error{Code::unavailable, "no broker"});
+  auto client = mq::Client::make(world_, {}, &broker).value();
+  start();
+  ASSERT_TRUE(loop_.run_until_done(router_->subscribe(*client)));
+  EXPECT_EQ(call("PutEvents", R"({"Entries":[{"Source":"a","DetailType":"x","Detail":"{}"}]})").status, 200);
+  auto message = mq::ScriptedService::message("m-1");
+  message.mutable_topic()->set_name("ecommerce-orders");
+  message.set_body(order("7", "\"sms\""));
+  broker.deliver({message});
+  const Monotonic deadline = world_.clock.now() + 20s;
+  while (broker.acks.empty() && world_.clock.now() < deadline) turn(1ms);
+  EXPECT_EQ(broker.acks.size(), 1u);
+  stop();
 }
 
 TEST_F(RouterTest, RulesFileIsAppliedOnceAndAgain) {

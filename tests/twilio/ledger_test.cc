@@ -318,6 +318,8 @@ TEST(Ledger, OrderIdFindsTheNotificationAndThePageShowsIt) {
   for (const std::string& name : {std::string("o-1042"), sid, std::string("event-1")}) {
     EXPECT_NE(chain.admin("GET", "/admin/notifier/notifications/" + name).body.find(sid), std::string::npos) << name;
   }
+  chain.notify({{"To", "+15558675311"}, {"Body", "Order #o-7 confirmed."}}, "event-2");
+  EXPECT_NE(chain.admin("GET", "/admin/notifier/notifications/o-7").body.find("event-2"), std::string::npos);
   EXPECT_EQ(chain.phone("GET", "/control/customers").body.find("HoldfastOrderId"), std::string::npos);
   const std::string page = chain.admin("GET", "/notifications?order=o-1042").body;
   for (const char* part : {"o-1042", "delivered", "+15*******10"})

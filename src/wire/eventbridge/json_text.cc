@@ -12,7 +12,10 @@ namespace hf::wire::eventbridge {
 /// Recursive descent over the input; copies what is not white space into the minified text.
 class JsonTextParser {
  public:
-  explicit JsonTextParser(std::string_view in) : in_(in) { out_.text_.reserve(in.size()); }
+  explicit JsonTextParser(std::string_view in) : in_(in) {
+    out_.text_.reserve(in.size());
+    out_.nodes_.reserve(in.size() / 16 + 4);
+  }
 
   Result<JsonText> run() {
     skip_space();
@@ -273,6 +276,7 @@ class JsonTextParser {
   /// Marks every member that a later one of the same name overrides. Its `next` is set, the object's own not yet.
   void hide_overridden(Node self, std::size_t members) {
     if (members < 2) return;
+    if (members <= kFewMembers) return hide_overridden_of_few(self);
     std::vector<Node> by_name;
     by_name.reserve(members);
     const Node end = static_cast<Node>(out_.nodes_.size());
@@ -283,6 +287,18 @@ class JsonTextParser {
     });
     for (std::size_t i = 0; i + 1 < by_name.size(); ++i) {
       if (out_.key(by_name[i]) == out_.key(by_name[i + 1])) out_.nodes_[by_name[i]].hidden = true;
+    }
+  }
+
+  /// Comparing all pairs beats sorting while there are few.
+  static constexpr std::size_t kFewMembers = 16;
+  void hide_overridden_of_few(Node self) {
+    const Node end = static_cast<Node>(out_.nodes_.size());
+    for (Node child = self + 1; child != end; child = out_.nodes_[child].next) {
+      const std::string_view name = out_.key(child);
+      for (Node later = out_.nodes_[child].next; later != end; later = out_.nodes_[later].next) {
+        if (out_.nodes_[later].key.size == name.size() && out_.key(later) == name) out_.nodes_[child].hidden = true;
+      }
     }
   }
 

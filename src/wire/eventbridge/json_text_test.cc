@@ -21,6 +21,16 @@ TEST(JsonText, TheLastOfARepeatedMemberCounts) {
   ASSERT_TRUE(json);
   EXPECT_EQ(json->content(json->find(JsonText::root(), "a")), "3");
   EXPECT_EQ(json->text(), R"({"a":1,"b":2,"a":3})");
+  for (const int members : {2, 15, 16, 17, 40}) {  // either way of looking for repetitions
+    std::string text = R"({"a":0)";
+    for (int i = 2; i < members; ++i) text += fmt::format(R"(,"m{}":{})", i, i);
+    const auto many = JsonText::parse(text + R"(,"\u0061":1})");
+    ASSERT_TRUE(many);
+    EXPECT_EQ(many->content(many->find(JsonText::root(), "a")), "1") << members;
+    std::size_t visible = 0;
+    many->for_each_child(JsonText::root(), [&](JsonText::Node) { ++visible; });
+    EXPECT_EQ(visible, static_cast<std::size_t>(members) - 1);
+  }
 }
 
 TEST(JsonText, DecodesSurrogatePairs) {

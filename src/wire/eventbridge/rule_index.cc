@@ -1,6 +1,7 @@
 #include "wire/eventbridge/rule_index.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 
 #include "base/assert.h"
@@ -101,7 +102,7 @@ class RuleIndex::Run {
   Run(const RuleIndex& index, const JsonText& event)
       : index_(index),
         event_(event),
-        first_leaf_(index.fields_, kNone),
+        first_leaf_(index.fields_.size(), kNone),
         verdicts_(index.predicates_.size()),
         tried_(index.candidates_.size()),
         matched_(index.rules_) {}
@@ -110,14 +111,9 @@ class RuleIndex::Run {
     walk(JsonText::root(), 0);
     for (const Id candidate : index_.always_) attempt(candidate);
     for (const Id field : present_) {
-      for (const Id candidate : index_.by_field_[field]) attempt(candidate);
+      for (const Id candidate : index_.fields_[field].present) attempt(candidate);
     }
-    for (const Leaf& leaf : leaves_) {
-      if (index_.by_value_.empty()) break;
-      const auto hit = index_.by_value_.find(ValueView{leaf.field, leaf.key->tag, leaf.key->bytes});
-      if (hit == index_.by_value_.end()) continue;
-      for (const Id candidate : hit->second) attempt(candidate);
-    }
+    for (const Leaf& leaf : leaves_) attempt_filed_under(leaf);
     std::vector<std::size_t> out;
     for (std::size_t rule = 0; rule < matched_.size(); ++rule) {
       if (matched_[rule]) out.push_back(rule);
@@ -172,6 +168,38 @@ class RuleIndex::Run {
     first_leaf_[field] = static_cast<Id>(leaves_.size());
     trails_.insert(trails_.end(), path_.begin(), path_.end());
     leaves_.push_back(leaf);
+  }
+
+  void attempt_value(const ValueView& value) {
+    const auto hit = index_.by_value_.find(value);
+    if (hit == index_.by_value_.end()) return;
+    for (const Id candidate : hit->second) attempt(candidate);
+  }
+  void attempt_filed_under(const Leaf& leaf) {
+    const ValueKey& key = *leaf.key;
+    const Field& field = index_.fields_[leaf.field];
+    attempt_value({leaf.field, key.tag, key.bytes});
+    if (key.tag == 's') {
+      for (const std::size_t size : field.prefix_sizes) {
+        if (size > key.bytes.size()) break;
+        attempt_value({leaf.field, 'P', key.bytes.substr(0, size)});
+      }
+      for (const std::size_t size : field.suffix_sizes) {
+        if (size > key.bytes.size()) break;
+        attempt_value({leaf.field, 'S', key.bytes.substr(key.bytes.size() - size)});
+      }
+    }
+    if (key.number) attempt_ranges(field.ranges, 0, field.ranges.size(), *key.number);
+  }
+  void attempt_ranges(const std::vector<Range>& ranges, std::size_t begin, std::size_t end, double number) {
+    if (begin == end) return;
+    const std::size_t middle = begin + (end - begin) / 2;
+    const Range& range = ranges[middle];
+    if (range.reach < number) return;
+    attempt_ranges(ranges, begin, middle, number);
+    if (range.lower > number) return;
+    if (range.upper >= number) attempt(range.candidate);
+    attempt_ranges(ranges, middle + 1, end, number);
   }
 
   static bool within(const Alternative& range, double number) {
@@ -265,15 +293,32 @@ RuleIndex::RuleIndex(const std::vector<const EventPattern*>& patterns) : rules_(
     }
   }
   for (const Candidate& candidate : candidates_) {
-    for (const Id predicate : candidate.predicates) {
-      if (!exact(predicates_[predicate])) continue;
-      for (const Alternative& one : predicates_[predicate].alternatives)
-        ++popularity_[Value{predicates_[predicate].field, one.text}];
+    for (const Id id : candidate.predicates) {
+      const Predicate& predicate = predicates_[id];
+      ++fields_[predicate.field].conditions;
+      const Access access = access_of(predicate);
+      if (access == Access::ranges) ++fields_[predicate.field].range_conditions;
+      if (access != Access::values) continue;
+      for (const Alternative& one : predicate.alternatives) ++popularity_[Value{predicate.field, value_of(one)}];
     }
   }
-  by_field_.resize(fields_);
   for (Id candidate = 0; candidate < candidates_.size(); ++candidate) file(candidate);
+  for (Field& field : fields_) {
+    std::ranges::sort(field.ranges, {}, &Range::lower);
+    set_reach(field.ranges, 0, field.ranges.size());
+    for (std::vector<std::size_t>* sizes : {&field.prefix_sizes, &field.suffix_sizes}) {
+      std::ranges::sort(*sizes);
+      sizes->erase(std::unique(sizes->begin(), sizes->end()), sizes->end());
+    }
+  }
   popularity_.clear();
+}
+
+double RuleIndex::set_reach(std::vector<Range>& ranges, std::size_t begin, std::size_t end) {
+  if (begin == end) return -std::numeric_limits<double>::infinity();
+  const std::size_t middle = begin + (end - begin) / 2;
+  const double below = set_reach(ranges, begin, middle), above = set_reach(ranges, middle + 1, end);
+  return ranges[middle].reach = std::max({ranges[middle].upper, below, above});
 }
 
 RuleIndex::Id RuleIndex::field_of(std::string_view path) {
@@ -284,7 +329,10 @@ RuleIndex::Id RuleIndex::field_of(std::string_view path) {
     if (fresh) trie_.emplace_back();
     place = below;
   });
-  if (trie_[place].field == kNone) trie_[place].field = fields_++;
+  if (trie_[place].field == kNone) {
+    trie_[place].field = static_cast<Id>(fields_.size());
+    fields_.emplace_back();
+  }
   return trie_[place].field;
 }
 
@@ -309,30 +357,63 @@ RuleIndex::Id RuleIndex::predicate_of(const Condition& condition, std::unordered
   return entry->second;
 }
 
-bool RuleIndex::exact(const Predicate& predicate) {
-  return std::ranges::all_of(predicate.alternatives,
-                             [](const Alternative& one) { return one.op == Alternative::Op::equals; });
+RuleIndex::Access RuleIndex::access_of(const Predicate& predicate) {
+  using Op = Alternative::Op;
+  const auto all = [&](auto... ops) {
+    return std::ranges::all_of(predicate.alternatives,
+                               [&](const Alternative& one) { return ((one.op == ops) || ...); });
+  };
+  if (all(Op::equals, Op::prefix, Op::suffix)) return Access::values;
+  if (all(Op::numeric)) return Access::ranges;
+  return predicate.absent_will_do ? Access::none : Access::presence;
+}
+
+std::string RuleIndex::value_of(const Alternative& one) {
+  if (one.op == Alternative::Op::equals) return one.text;
+  return (one.op == Alternative::Op::prefix ? 'P' : 'S') + one.text;
+}
+
+/// About how many candidates an event that gets this far would have to look at.
+std::uint64_t RuleIndex::companions(const Predicate& predicate) const {
+  const Field& field = fields_[predicate.field];
+  switch (access_of(predicate)) {
+    case Access::values: {
+      std::uint64_t sum = 0;
+      for (const Alternative& one : predicate.alternatives) {
+        sum += popularity_.find(Value{predicate.field, value_of(one)})->second;
+      }
+      return sum;
+    }
+    case Access::ranges:
+      return 2 + field.range_conditions / 8;  // a guess: ranges overlap a little
+    case Access::presence:
+      return 3 + field.conditions;
+    case Access::none:
+      return UINT64_MAX;
+  }
+  HF_ASSERT(false);  // the list is closed
 }
 
 void RuleIndex::file(Id id) {
-  Candidate& candidate = candidates_[id];
-  const Predicate* rarest = nullptr;
-  std::uint64_t rarest_cost = UINT64_MAX;
-  for (const Id p : candidate.predicates) {
-    if (!exact(predicates_[p])) continue;
-    std::uint64_t cost = 0;
-    for (const Alternative& one : predicates_[p].alternatives)
-      cost += popularity_[Value{predicates_[p].field, one.text}];
-    if (cost < rarest_cost) rarest_cost = cost, rarest = &predicates_[p];
+  const Predicate* best = nullptr;
+  for (const Id p : candidates_[id].predicates) {
+    if (!best || companions(predicates_[p]) < companions(*best)) best = &predicates_[p];
   }
-  if (rarest) {
-    for (const Alternative& one : rarest->alternatives) by_value_[Value{rarest->field, one.text}].push_back(id);
-    return;
+  const Access access = best ? access_of(*best) : Access::none;
+  if (access == Access::none) return always_.push_back(id);
+  Field& field = fields_[best->field];
+  if (access == Access::presence) return field.present.push_back(id);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Alternative& one : best->alternatives) {
+    if (access == Access::ranges) {
+      const double lower = one.lower ? one.lower->value : -kInfinity, upper = one.upper ? one.upper->value : kInfinity;
+      field.ranges.push_back({lower, upper, 0, id});
+      continue;
+    }
+    by_value_[Value{best->field, value_of(one)}].push_back(id);
+    if (one.op == Alternative::Op::prefix) field.prefix_sizes.push_back(one.text.size());
+    if (one.op == Alternative::Op::suffix) field.suffix_sizes.push_back(one.text.size());
   }
-  for (const Id p : candidate.predicates) {
-    if (!predicates_[p].absent_will_do) return by_field_[predicates_[p].field].push_back(id);
-  }
-  always_.push_back(id);
 }
 
 std::vector<std::size_t> RuleIndex::match(const JsonText& event) const { return Run(*this, event).run(); }

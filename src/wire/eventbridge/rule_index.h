@@ -3,9 +3,10 @@
 /// Which of many patterns does an event match? Built once per change of the rules, asked for every event.
 ///
 /// Shape: the paths that any pattern names form a trie; the event is walked once, everything else in it is skipped.
-/// Each conjunction is filed under one of its conditions: under each value of its rarest exact field if it has one,
-/// else under a field that must be present, else under "always". So an event looks only at conjunctions that can match.
-/// Equal conditions of different rules are one predicate, evaluated at most once per event.
+/// Each conjunction is filed under the one of its conditions that promises the fewest companions: under each value,
+/// prefix or suffix it asks for, under its numeric ranges, under a field that must be present, else under "always". So
+/// an event looks only at conjunctions that can match. Equal conditions of different rules are one predicate, evaluated
+/// at most once per event.
 
 #include <cstdint>
 #include <string>
@@ -77,18 +78,36 @@ class RuleIndex {
     bool operator()(const ValueView& a, const Value& b) const { return (*this)(b, a); }
   };
 
+  /// Numeric ranges of one field, sorted by lower bound; `reach` is the highest upper bound of the implicit subtree
+  /// whose middle this is. Bounds count as included: what is found is evaluated in full anyway.
+  struct Range {
+    double lower, upper, reach;
+    Id candidate;
+  };
+  struct Field {
+    std::vector<std::size_t> prefix_sizes, suffix_sizes;  ///< that occur, ascending
+    std::vector<Range> ranges;
+    std::vector<Id> present;       ///< candidates filed under "has a leaf"
+    std::uint32_t conditions = 0;  ///< while building: how many candidates name it
+    std::uint32_t range_conditions = 0;
+  };
+  /// Where a condition would be filed.
+  enum class Access { values, ranges, presence, none };
+
   Id field_of(std::string_view path);
   Id predicate_of(const Condition& condition, std::unordered_map<std::string, Id>& known);
+  static Access access_of(const Predicate& predicate);
+  static std::string value_of(const Alternative& one);
+  std::uint64_t companions(const Predicate& predicate) const;
   void file(Id candidate);
-  static bool exact(const Predicate& predicate);
+  static double set_reach(std::vector<Range>& ranges, std::size_t begin, std::size_t end);
 
   std::vector<TrieNode> trie_;
-  Id fields_ = 0;
+  std::vector<Field> fields_;
   std::vector<Predicate> predicates_;
   std::vector<Candidate> candidates_;
   std::size_t rules_ = 0;
-  std::unordered_map<Value, std::vector<Id>, ValueHash, ValueEqual> by_value_;
-  std::vector<std::vector<Id>> by_field_;
+  std::unordered_map<Value, std::vector<Id>, ValueHash, ValueEqual> by_value_;  ///< also 'P' prefix, 'S' suffix
   std::vector<Id> always_;
   std::unordered_map<Value, std::uint32_t, ValueHash, ValueEqual> popularity_;  ///< while building
 };
