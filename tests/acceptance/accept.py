@@ -37,7 +37,7 @@ def run_row(row, binary, seed):
         row.run(context)
         verdict = "PASS"
     except Todo as reason:
-        print(f"    not built: {reason}")
+        print(f"    left out: {reason}")
         verdict = "TODO"
     except Exception as problem:  # a row must never take the others with it
         traceback.print_exc(file=sys.stdout)

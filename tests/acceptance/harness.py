@@ -1,6 +1,7 @@
 """What every acceptance row stands on: real processes, real HTTP, evidence, and nothing that hides a failure."""
 import base64
 import dataclasses
+from http.client import HTTPException
 import json
 import os
 import pathlib
@@ -47,7 +48,7 @@ def check(condition, text):
         raise Failure(text)
 
 
-def wait_for(what, probe, limit_s=30.0):
+def wait_for(what, probe, limit_s=30.0, every_s=0.02):
     """Polls `probe` until it returns something true, and returns that. A bounded wait with a clear end, not a sleep."""
     end = time.monotonic() + limit_s
     last = None
@@ -55,8 +56,8 @@ def wait_for(what, probe, limit_s=30.0):
         last = probe()
         if last:
             return last
-        time.sleep(0.02)
-    raise Failure(f"{what}: not within {limit_s} s (last: {last!r})")
+        time.sleep(every_s)
+    raise Failure(f"{what}: not within {limit_s} s (last: {str(last)[:1500]})")
 
 
 @dataclasses.dataclass
@@ -67,6 +68,10 @@ class Answer:
 
     def json(self):
         return json.loads(self.body)
+
+
+BROKEN = (OSError, HTTPException)  # no whole answer: it may or may not have happened
+ASK_AGAIN = (202, 503)  # not decided, or not now: repeat with the same key
 
 
 def http(method, url, body=None, headers=None, timeout=20.0):
@@ -95,74 +100,15 @@ def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-class Server:
-    """One `holdfast serve` on free ports; restarted on the same ports."""
+ROLES = ("broker", "shop", "router", "notifier", "phone", "console")
 
-    def __init__(self, context, name, roles=None, config="", faults="", extra=()):
-        self.context, self.name, self.roles, self.extra = context, name, roles, list(extra)
-        self.data = context.folder / f"{name}-data"
-        self.log = context.folder / f"{name}.log"
-        self.config = context.folder / f"{name}.toml"
-        self.config.write_text(config)
-        self.ports: dict = {}
-        self.process = None
-        self.start(faults)
 
-    ROLE_PORTS = ("broker", "shop", "router", "notifier", "phone", "console")
-
-    def start(self, faults="", expect_ready=True):
-        ready = self.context.folder / f"{self.name}.ready"
-        ready.unlink(missing_ok=True)
-        command = [str(self.context.binary), "serve", "--data", str(self.data), "--config", str(self.config),
-                   "--ready-file", str(ready)]
-        for role in self.ROLE_PORTS:
-            command += ["--set", f"{role}.port={self.ports.get(role, 0)}"]
-        if self.roles:
-            command += ["--roles", ",".join(self.roles)]
-        if faults:
-            command += ["--fault", faults]
-        command += self.extra
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        if not expect_ready:
-            return
-        wait_for(f"{self.name} is ready", lambda: ready.exists() or self.process.poll() is not None)
-        if not ready.exists():
-            raise Failure(f"{self.name} exited with {self.process.returncode}: {self.tail()}")
-        for line in ready.read_text().splitlines():
-            role, address = line.split()
-            self.ports[role] = int(address.rsplit(":", 1)[1])
-
-    def tail(self, lines=12):
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def log_text(self):
-        return self.log.read_text(errors="replace")
+class Chain:
+    """What the rows ask of a running Holdfast, be it one process (Server) or several (Cluster)."""
 
     def url(self, role, path=""):
         return f"http://127.0.0.1:{self.ports[role]}{path}"
 
-    def alive(self):
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def terminate(self, limit_s=15):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(limit_s)
-
-    def wait_dead(self, limit_s=20):
-        self.process.wait(limit_s)
-        return self.process.returncode
-
-    def restart(self, faults=""):
-        if self.alive():
-            self.kill()
-        self.start(faults)
-
-    # What the rows ask most.
     def admin(self, path):
         answer = http("GET", self.url("console", path))
         check(answer.status == 200, f"GET {path}: {answer.status} {answer.body[:300]!r}")
@@ -173,9 +119,20 @@ class Server:
         body = {"buyer": buyer, "item": item, "quantity": quantity, "channel": channel, "phone": phone}
         return http("POST", self.url("shop", "/orders"), body, headers, timeout)
 
-    def seen(self):
-        """What the customers saw: every message and call, as the sandbox counts them."""
-        return http("GET", self.url("phone", "/control/customers")).json()
+    def confirm(self, **order):
+        """Places an order that must be confirmed; its id."""
+        answer = self.order(**order)
+        check(answer.status == 201, f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
+        return answer.json()["order_id"]
+
+    def confirm_again(self, **order):
+        """Repeats an order with its key until it is answered: it was confirmed, now or before; its id."""
+        def answered():
+            answer = self.order(**order)
+            return answer if answer.status not in ASK_AGAIN else None
+        answer = wait_for(f"an answer to {order.get('key')}", answered, every_s=0.1)
+        check(answer.status in (200, 201), f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
+        return answer.json()["order_id"]
 
     def cli(self, *arguments, expect=0):
         result = subprocess.run([str(self.context.binary), "--admin", self.url("console"), *arguments],
@@ -192,11 +149,139 @@ class Server:
         return json.loads(result.stdout) if result.stdout.strip() else {}
 
     def settle(self, limit_s=60):
-        """Until reconciliation says that nothing is on its way any more; returns its report."""
+        """Until reconciliation finds nothing and nothing is on its way any more; returns its report."""
+        last = {}
+
         def settled():
-            report = self.reconcile(expect=None)
-            return report if report.get("open") == 0 and "findings" in report else None
-        return wait_for("everything settles", settled, limit_s)
+            last.clear()
+            last.update(self.reconcile(expect=None))
+            return last.get("clean") and last.get("open") == 0
+        try:
+            wait_for("everything settles", settled, limit_s, every_s=0.2)
+        except Failure:
+            raise Failure(f"not settled within {limit_s} s: open {last.get('open')} {last.get('open_examples')}, "
+                          f"findings {last.get('findings')}") from None
+        return last
+
+
+class Server(Chain):
+    """One `holdfast serve` on free ports; restarted on the same ports."""
+
+    def __init__(self, context, name, roles=None, config="", settings=None, data=None, environment=None):
+        self.context, self.name, self.roles = context, name, list(roles or ROLES)
+        self.settings, self.environment = dict(settings or {}), dict(environment or {})
+        self.data = data or context.folder / f"{name}-data"
+        self.log = context.folder / f"{name}.log"
+        self.config = context.folder / f"{name}.toml"
+        self.config.write_text(config)
+        self.ports: dict = {}
+        self.process = None
+
+    def run_to_end(self, *arguments, limit_s=20):
+        """A command of the binary beside any server: its exit code, standard output and error."""
+        return subprocess.run([str(self.context.binary), *arguments], capture_output=True, text=True, timeout=limit_s,
+                              env={**os.environ, **self.environment})
+
+    def explain(self):
+        """The effective configuration as TOML."""
+        return self.run_to_end("config", "explain", "--config", str(self.config)).stdout
+
+    def command(self, faults=""):
+        command = [str(self.context.binary), "serve", "--data", str(self.data), "--config", str(self.config),
+                   "--ready-file", str(self.ready), "--roles", ",".join(self.roles)]
+        for role in self.roles:
+            command += ["--set", f"{role}.port={self.ports.get(role, 0)}"]
+        for key, value in self.settings.items():
+            command += ["--set", f"{key}={value}"]
+        return command + (["--fault", faults] if faults else [])
+
+    @property
+    def ready(self):
+        return self.context.folder / f"{self.name}.ready"
+
+    def spawn(self, faults=""):
+        """Starts the process and does not wait for it."""
+        self.ready.unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(faults), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.environment})
+
+    def start(self, faults=""):
+        self.spawn(faults)
+        wait_for(f"{self.name} is ready", lambda: self.ready.exists() or not self.alive())
+        if not self.ready.exists():
+            raise Failure(f"{self.name} exited with {self.process.returncode}: {self.tail()}")
+        self.note_ports()
+
+    def note_ports(self):
+        for line in self.ready.read_text().splitlines():
+            role, address = line.split()
+            self.ports[role] = int(address.rsplit(":", 1)[1])
+
+    def start_or_die(self, faults):
+        """Starts; true if it came up, false if it died on the way (fault points at start)."""
+        self.spawn(faults)
+        wait_for(f"{self.name} is ready or dead", lambda: self.ready.exists() or not self.alive())
+        if self.ready.exists():
+            self.note_ports()
+        return self.ready.exists()
+
+    def tail(self, lines=12):
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, limit_s=15):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(limit_s)
+
+    def wait_dead(self, limit_s=20):
+        wait_for(f"{self.name} dies", lambda: not self.alive(), limit_s)
+        return self.process.returncode
+
+    def restart(self, faults=""):
+        if self.alive():
+            self.kill()
+        self.start(faults)
+
+
+class Cluster(Chain):
+    """The chain in five processes, each with its own stores in one data folder: any of them can be killed alone."""
+
+    PARTS = ("broker", "phone", "notifier", "router", "shop")
+
+    def __init__(self, context, name="cluster", settings=None):
+        self.context = context
+        self.data = context.folder / f"{name}-data"
+        self.parts: dict = {}
+        everywhere = dict(settings or {})
+        for role in self.PARTS:
+            wanted = dict(everywhere)
+            if role in ("router", "shop"):
+                wanted["process.messages"] = f"rocketmq://127.0.0.1:{self.parts['broker'].ports['broker']}"
+            if role == "notifier":
+                wanted["notifier.provider_url"] = self.parts["phone"].url("phone")
+            if role == "router":
+                wanted["router.notifier_url"] = self.parts["notifier"].url("notifier")
+            self.parts[role] = context.serve(f"{name}-{role}", roles=[role, "console"], settings=wanted, data=self.data)
+        self.config = self.parts["broker"].config
+
+    @property
+    def ports(self):
+        """Where each role is; `console` is the broker's, which reconciliation asks."""
+        return {**{role: part.ports[role] for role, part in self.parts.items()},
+                "console": self.parts["broker"].ports["console"]}
+
+    def __getitem__(self, role):
+        return self.parts[role]
 
 
 class Context:
@@ -206,9 +291,16 @@ class Context:
         self.servers = []
 
     def serve(self, name="server", **options):
+        """A running server; `start=False` leaves it to the row to start it."""
+        start, faults = options.pop("start", True), options.pop("faults", "")
         server = Server(self, name, **options)
         self.servers.append(server)
+        if start:
+            server.start(faults)
         return server
+
+    def cluster(self, **options):
+        return Cluster(self, **options)
 
     def say(self, text):
         print(f"    {text}", flush=True)

@@ -1,0 +1,136 @@
+"""Transactions that nobody decided: what check-back finds, what it refuses to guess, and its schedule."""
+import sqlite3
+
+from harness import BROKEN, check, row, wait_for
+from support import (check_told_exactly_once, confirmed_orders, metric, notices, rows_of, say_story, show, story,
+                     transactions, unit_tests)
+
+QUICK = {"broker.first_check": "300ms", "broker.check_interval": "300ms"}
+
+
+def order_that_dies(context, server, **order):
+    """An order during which the armed fault ends the process."""
+    try:
+        answer = server.order(**order)
+        check(False, f"the process should have died, it answered {answer.status}")
+    except BROKEN as lost:
+        context.say(f"the process died; the buyer sees: {lost}")
+    server.wait_dead()
+
+
+def decided(server, state):
+    return wait_for(f"a transaction is {state}", lambda: transactions(server, state))[0]
+
+
+@row("A24", "crash between database commit and confirm: check-back reads the store, the message is delivered")
+def a24(context):
+    server = context.serve(faults="shop.after_commit=crash:1", settings=QUICK)
+    order_that_dies(context, server, key="k1")
+    check(len(confirmed_orders(server)) == 1, "the order is in the store")
+    server.start()
+    order_id = wait_for("the notice", lambda: list(notices(server)))[0][0]
+    server.settle()
+    say_story(context, server, order_id)
+    check(("broker", "committed", "by check") in story(server, order_id), "check-back decided")
+    check_told_exactly_once(context, server)
+    check(server.confirm_again(key="k1") == order_id, "the buyer's repetition gets the same order")
+    check_told_exactly_once(context, server)
+
+
+@row("A25", "check-back answers COMMIT if the order exists (the confirm was lost on its way)")
+def a25(context):
+    server = context.serve(faults="mq.end_transaction=drop:3", settings=QUICK)
+    order_id = server.confirm()
+    one = decided(server, "committed")
+    context.say(f"transaction {one['transaction_id']}: {one['state']} by {one['decided_by']} after {one['checks']} checks")
+    check(one["key"] == order_id and one["decided_by"] == "check", f"decided otherwise: {one}")
+    check(metric(server, "holdfast_mq_checks_total", outcome="commit") == 1, "one check, answered COMMIT")
+    wait_for("the notice", lambda: notices(server))
+    server.settle()
+    check_told_exactly_once(context, server)
+
+
+@row("A26", "crash before the commit: tombstone, ROLLBACK, discarded; a later commit of that transaction fails")
+def a26(context):
+    server = context.serve(faults="shop.before_commit=crash:1", settings=QUICK)
+    order_that_dies(context, server, key="k1")
+    server.start()
+    one = decided(server, "rolled_back")
+    context.say(f"transaction {one['transaction_id']}: {one['state']} by {one['decided_by']}")
+    check(one["decided_by"] == "check", f"decided otherwise: {one}")
+    markers = rows_of(server, "shop", "SELECT tx_id, state FROM tx_marker")
+    context.say(f"select … from tx_marker: {markers}")
+    check(markers == [(one["key"], "rolled_back")], "the tombstone is there")
+    refused = server.cli("tx", "commit", one["transaction_id"], expect=2)
+    context.say(f"tx commit: {refused.stderr.strip()}")
+    # A local transaction that wakes up now fails on its first statement; tried on a copy of the store.
+    copy = context.folder / "late.db"
+    with sqlite3.connect(f"file:{server.data}/shop.db?mode=ro", uri=True) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    with sqlite3.connect(copy) as late:
+        try:
+            late.execute("INSERT INTO tx_marker (tx_id, state, at_us) VALUES (?, 'committed', 1)", (one["key"],))
+            check(False, "the late transaction went through")
+        except sqlite3.IntegrityError as fenced:
+            context.say(f"the late local transaction: {fenced}")
+    check(not confirmed_orders(server) and not notices(server), "nothing was ordered, nobody was told")
+    again = server.confirm_again(key="k1")
+    check(again != one["key"], "the buyer's repetition is a new attempt")
+    server.settle()
+    check_told_exactly_once(context, server)
+
+
+@row("A42", "nobody answers check-back: parked and reported after 15 s (profile window-15s), never dropped")
+def a42(context):
+    profile = {"broker.check_profile": "window-15s", "broker.groups": '["router"]'}
+    server = context.serve(faults="shop.after_commit=crash:1", settings=profile)
+    order_that_dies(context, server, key="k1")
+    alone = context.serve("alone", roles=["broker", "console"], settings=profile, data=server.data)
+    context.say("only the broker comes back: there is no producer with a checker to ask")
+    one = wait_for("the half message is parked", lambda: transactions(alone, "parked"), 25, every_s=0.2)[0]
+    history = show(alone, "tx", one["transaction_id"])["facts"]["messages"][0]["events"]
+    context.say(f"{one['transaction_id']}: {[(e['what'], e['detail']) for e in history]}")
+    for line in alone.cli("tx", "list", "--state", "parked").stdout.splitlines():
+        context.say(line)
+    check("broker.half.parked" in alone.log_text(), "it is reported in the log")
+    parked = metric(alone, "holdfast_broker_half_messages", state="parked")
+    context.say(f"metric holdfast_broker_half_messages{{state=parked}}: {parked:.0f}")
+    check(parked == 1, "and as a metric")
+    alone.terminate()
+    server.start()
+    check(not notices(server), "nothing was decided by a timer")
+    server.cli("tx", "recheck", one["transaction_id"])
+    wait_for("the notice", lambda: notices(server))
+    server.settle()
+    context.say("with a checker, and asked again: delivered")
+    check_told_exactly_once(context, server)
+    context.say("a transactional producer without a checker warns at start:")
+    unit_tests(context, "mq", "TransactionTest.WithoutAChecker*")
+
+
+@row("A43", "the default schedule: 15 checks, the first at 6 s, then every 30 s (the clock 60 times as fast)")
+def a43(context):
+    plain = context.serve("plain", start=False)
+    explained = plain.explain()
+    for key, value in (("first_check", '"6s"'), ("check_interval", '"30s"'), ("max_checks", "15")):
+        line = next(line for line in explained.splitlines() if line.lstrip("# ").startswith(f"{key} ="))
+        context.say(f"default: {line.strip()}")
+        check(value in line, f"{key} is not {value}")
+    speed = 60
+    server = context.serve(faults="mq.end_transaction=drop:100000", settings={
+        "broker.first_check": f"{6000 // speed}ms", "broker.check_interval": f"{30_000 // speed}ms"})
+    server.confirm()
+    context.say("every answer of the producer is lost on its way, so that the broker goes on asking")
+    one = wait_for("it is parked", lambda: transactions(server, "parked"), 40, every_s=0.2)[0]
+    events = show(server, "tx", one["transaction_id"])["facts"]["messages"][0]["events"]
+    stored = next(e["at_us"] for e in events if e["what"] == "half_stored")
+    ages = [(e["at_us"] - stored) / 1e6 * speed for e in events if e["what"] == "checked"]
+    context.say(f"checks at (seconds of the unscaled clock): {[round(age) for age in ages]}")
+    check(len(ages) == 15 and one["checks"] == 15, f"{len(ages)} checks")
+    check(5.9 <= ages[0] < 6 + 30, f"the first at {ages[0]}")
+    gaps = [b - a for a, b in zip(ages, ages[1:])]
+    check(all(29 <= gap for gap in gaps) and sorted(gaps)[len(gaps) // 2] < 36, f"spacing: {gaps}")
+    server.restart()
+    server.cli("tx", "recheck", one["transaction_id"])
+    wait_for("the notice", lambda: notices(server))
+    server.settle()
