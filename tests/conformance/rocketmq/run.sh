@@ -21,7 +21,7 @@ die() { echo "FAIL $*"; exit 1; }
 start_broker() {
   local holdfast=$build/src/app/holdfast
   [ -x "$holdfast" ] || die "$holdfast is not built"
-  "$holdfast" serve --roles broker --data "$work/data" --broker-port 0 --ready-file "$work/ready" >"$work/broker.log" 2>&1 &
+  "$holdfast" serve --roles broker --data "$work/data" --set broker.port=0 --ready-file "$work/ready" >"$work/broker.log" 2>&1 &
   server=$!
   for _ in $(seq 300); do
     address=$(sed -n 's/^broker //p' "$work/ready" 2>/dev/null || true)
