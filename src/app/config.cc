@@ -151,7 +151,7 @@ void describe(ConfigSchema& schema, Config& config) {
                 "what all groups consumed stays this long")
       .integer("keep_consumed_bytes", config.broker.retention.keep_consumed_bytes, std::uint64_t{0},
                std::uint64_t{1} << 50, "… and at most this much log, in bytes")
-      .integer("segment_bytes", config.broker.segment_bytes, std::uint64_t{1} << 20, std::uint64_t{1} << 30,
+      .integer("segment_bytes", config.broker.segment_bytes, std::uint64_t{8} << 20, std::uint64_t{1} << 30,
                "size of a log segment; fixed when the data folder is made")
       .integer("cache_bytes", config.broker.cache_bytes, std::size_t{0}, std::size_t{1} << 34,
                "recent messages kept in memory for consumers that keep up")

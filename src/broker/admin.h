@@ -98,8 +98,8 @@ class Admin {
   Task<std::vector<HalfInfo>> half_messages(std::size_t limit);
   /// Decided lately (1 000 are remembered, some over a restart), newest first.
   Task<std::vector<HalfInfo>> recently_decided(std::size_t limit);
-  /// Every transaction that the log still holds, decided or not, oldest first; `topic` empty: of all topics. From the log
-  /// itself, on a thread of its own.
+  /// Every transaction that the log still holds, decided or not, oldest first; `topic` empty: of all topics. From the
+  /// log itself, on a thread of its own.
   Task<std::vector<HalfInfo>> all_transactions(std::string topic);
   /// Errors: not_found · conflict: decided otherwise before.
   Task<> commit(std::string transaction_id);

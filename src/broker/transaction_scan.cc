@@ -17,7 +17,8 @@ class Scan {
 
   Result<void> take(const log::RecordView& record) {
     switch (static_cast<RecordKind>(record.kind)) {
-      case RecordKind::half: return add(record);
+      case RecordKind::half:
+        return add(record);
       case RecordKind::decision: {
         HF_TRY(const DecisionRecord decision, decode_decision(record.body));
         if (HalfInfo* half = find(decision.half)) {
@@ -37,7 +38,8 @@ class Scan {
         }
         return ok();
       }
-      default: return ok();
+      default:
+        return ok();
     }
   }
   std::vector<HalfInfo> result() && { return std::move(found_); }

@@ -10,8 +10,8 @@
 
 namespace hf::broker {
 
-/// Oldest first; `topic` empty: of all topics. Reads the whole log; any thread. What was appended and is not durable yet
-/// is not seen: a transaction whose decision is on its way counts as pending.
+/// Oldest first; `topic` empty: of all topics. Reads the whole log; any thread. What was appended and is not durable
+/// yet is not seen: a transaction whose decision is on its way counts as pending.
 Result<std::vector<HalfInfo>> scan_transactions(const log::Log& log, const std::string& topic);
 
 }  // namespace hf::broker

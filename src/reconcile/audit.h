@@ -70,7 +70,8 @@ struct Report {
 
 Report audit(const Facts& facts, Window window);
 
-/// The order id inside "Order #<id> confirmed" or, spoken, "Order number <id> confirmed"; "" if the text is none of ours.
+/// The order id inside "Order #<id> confirmed" or, spoken, "Order number <id> confirmed"; "" if the text is none of
+/// ours.
 std::string order_id_in(std::string_view text);
 
 }  // namespace hf::reconcile

@@ -36,7 +36,7 @@ class Stack {
     broker::BrokerConfig broker_config;
     broker_config.topics = {{shop_config.topic, broker::TopicType::transaction}};
     broker_config.groups = {{"judge", 17}};
-    broker_config.segment_bytes = 1 << 20;
+    broker_config.segment_bytes = 8 << 20;
     broker_config.check_back.first_after = 100ms;
     broker_config.check_back.interval = 200ms;
     auto opened = broker::Broker::open(loop.world(), broker_config, dir + "/broker");

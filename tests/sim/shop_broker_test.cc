@@ -24,7 +24,7 @@ class ShopAndBroker : public ::testing::Test {
     shop_config_.items = {fmt::format("1;Kettle;7900;{}", kStock)};
     broker_config_.topics = {{shop_config_.topic, broker::TopicType::transaction}};
     broker_config_.groups = {{"judge", 17}};
-    broker_config_.segment_bytes = 1 << 20;
+    broker_config_.segment_bytes = 8 << 20;
     client_config_.drain_timeout = 1s;
   }
 
