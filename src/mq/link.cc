@@ -67,6 +67,11 @@ asio::awaitable<void> Link::run() {
 void Link::stop() {
   stopping_ = true;
   wake_.notify_all();
+  refuse_waiters();
+}
+
+void Link::refuse_waiters() {
+  refusing_ = true;
   changed_.notify_all();
 }
 
@@ -143,7 +148,7 @@ void Link::settings_changed() {
 Task<> Link::settled(Monotonic deadline) {
   const std::uint64_t version = machine_.wanted();
   while (!machine_.settled(version)) {
-    if (stopping_) co_return Error{Code::unavailable, "the message client is closed"};
+    if (refusing_) co_return Error{Code::unavailable, "the message client is closed"};
     if (last_error_ && permanent(last_error_->code)) co_return Error(*last_error_);
     if (co_await changed_.wait_until(deadline)) continue;
     Error late(Code::unavailable, "no session with the broker at " + name_);

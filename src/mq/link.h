@@ -38,6 +38,8 @@ class Link final : private StreamWriter<pb::TelemetryCommand> {
   /// Opens Telemetry, keeps it open, sends Settings and heartbeats; until stop(). Then the stream has ended, too.
   asio::awaitable<void> run();
   void stop();
+  /// Who waits for the server's answer waits no longer; the stream stays, for what is to be finished.
+  void refuse_waiters();
 
   /// Our Settings are others now: they are sent.
   void settings_changed();
@@ -73,7 +75,7 @@ class Link final : private StreamWriter<pb::TelemetryCommand> {
   sys::Event wake_, changed_;
   sys::TaskGroup tasks_;
   std::optional<Error> last_error_;
-  bool streaming_ = false, stopping_ = false, known_ = false;
+  bool streaming_ = false, stopping_ = false, refusing_ = false, known_ = false;
   metrics::Counter& opened_;
 };
 

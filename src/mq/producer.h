@@ -16,6 +16,7 @@
 
 namespace hf::mq {
 
+class InFlight;
 class Sender;
 class Session;
 class Transport;
@@ -38,7 +39,8 @@ class Producer {
   Task<SendReceipt> send(Message message);
   /// In one request; all of one topic. Each message has its own verdict; the outer error is of all.
   Task<std::vector<Result<SendReceipt>>> send_batch(std::vector<Message> messages);
-  /// Says goodbye to the broker. Sends under way fail with `unavailable`, or end as they would.
+  /// Nothing new is sent; waits for the sends under way (those that wait for the broker end with `unavailable`), then
+  /// says goodbye to it.
   asio::awaitable<void> close();
 
  private:
@@ -46,6 +48,7 @@ class Producer {
   sys::Clock& clock_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Sender> sender_;
+  std::unique_ptr<InFlight> in_flight_;
   metrics::Counter &sent_, &failed_;
 };
 

@@ -95,5 +95,36 @@ TEST_F(ProducerTest, SendsGoOnWhileTelemetryIsDown) {
   EXPECT_EQ(now(), start);
 }
 
+TEST_F(ProducerTest, CloseEndsWhoWaitsAndWaitsForWhoCalls) {
+  service_.answers_settings = false;
+  std::optional<Result<SendReceipt>> waiting, calling;
+  auto send_into = [&](std::optional<Result<SendReceipt>>& out) -> asio::awaitable<void> {
+    Message message{.topic = "orders", .body = "{}"};
+    out = co_await producer_.send(std::move(message));
+  };
+  sim_.spawn(send_into(waiting));
+  sim_.run_for(1s);
+  ASSERT_FALSE(waiting) << "no Settings were answered";
+  run(producer_.close());
+  ASSERT_TRUE(waiting);
+  EXPECT_EQ(waiting->error().code, Code::unavailable);
+
+  service_.answers_settings = true;
+  Producer other(world(), config_, service_, ProducerConfig{});
+  ASSERT_TRUE(run(other.start(1s)));
+  service_.send_answers = {Error{Code::timeout, "no answer"}};
+  auto send_other = [&]() -> asio::awaitable<void> {
+    Message message{.topic = "orders", .body = "{}"};
+    calling = co_await other.send(std::move(message));
+  };
+  sim_.spawn(send_other());
+  sim_.run_for(1s);
+  EXPECT_EQ(service_.sends.size(), 1u);
+  run(other.close());
+  ASSERT_TRUE(calling) << "close() waited for the call";
+  EXPECT_EQ(calling->error().code, Code::timeout) << "and it was not repeated";
+  EXPECT_EQ(run(other.send(order())).error().code, Code::unavailable);
+}
+
 }  // namespace
 }  // namespace hf::mq

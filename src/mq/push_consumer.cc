@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "base/log.h"
+#include "mq/in_flight.h"
 #include "mq/own_settings.h"
 #include "mq/receiver.h"
 #include "net/backoff.h"
@@ -53,12 +54,14 @@ PushConsumer::PushConsumer(sys::World world, const ClientConfig& client, Transpo
       free_slots_(config_.concurrency),
       slot_(world.clock),
       stop_(world.clock),
+      starting_(std::make_unique<InFlight>(world.clock)),
       tasks_(world.executor, world.clock),
       counters_(std::make_unique<Counters>(world_)) {}
 
 PushConsumer::~PushConsumer() { HF_ASSERT(tasks_.running() == 0); }
 
 Task<> PushConsumer::start(Duration timeout) {
+  const InFlight::Guard guard(*starting_);
   HF_CO_TRY(co_await session_->start(world_.clock.now() + timeout));
   HF_CO_TRY(co_await assign());
   if (!std::exchange(started_, true) && !stopping_) tasks_.spawn("mq.assignments", scan());
@@ -227,7 +230,9 @@ asio::awaitable<void> PushConsumer::close() {
   patience_ = world_.clock.now() + drain_timeout_;
   stop_.notify_all();
   slot_.notify_all();
+  session_->begin_close();
   for (const auto& [key, loop] : loops_) loop->cancellation.cancel();
+  co_await starting_->drained();
   co_await tasks_.join();
   co_await session_->close();
 }

@@ -20,6 +20,7 @@
 
 namespace hf::mq {
 
+class InFlight;
 class Receiver;
 class Session;
 class Transport;
@@ -75,6 +76,7 @@ class PushConsumer {
   bool started_ = false, stopping_ = false;
   Monotonic patience_ = Monotonic::max();  // acks are repeated until then
   sys::Event slot_, stop_;
+  std::unique_ptr<InFlight> starting_;
   sys::TaskGroup tasks_;
   std::unique_ptr<Counters> counters_;
 };

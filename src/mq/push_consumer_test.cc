@@ -139,6 +139,16 @@ TEST_F(PushConsumerTest, CloseFinishesWhatRunsAndLeavesTheRest) {
   EXPECT_EQ(service_.goodbyes, 1u);
 }
 
+TEST_F(PushConsumerTest, CloseDoesNotWaitForABrokerThatIsAway) {
+  make(says(ok()));
+  service_.answers_settings = false;
+  service_.break_telemetry();
+  sim_.run_for(30s);
+  const Monotonic start = now();
+  run(consumer_->close());
+  EXPECT_LE(now() - start, config_.request_timeout);
+}
+
 TEST_F(PushConsumerTest, OrderedGroupsRepeatHereThenGiveUp) {
   fifo_ = true;
   int failures = 4;

@@ -68,7 +68,8 @@ Link& Session::link(const pb::Endpoints& endpoints) {
     link = std::make_unique<Link>(world_, config_, static_cast<LinkOwner&>(*this), endpoints,
                                   transport_.service(endpoints));
     tasks_.spawn("mq.link", link->run());
-    if (closing_) link->stop();
+    if (closing_) link->refuse_waiters();
+    if (closed_) link->stop();
   }
   return *link;
 }
@@ -202,9 +203,15 @@ asio::awaitable<void> Session::say_goodbye(Link& link) {
   if (!response) log::info("mq.goodbye.failed", {{"endpoint", link.name()}, {"why", response.error().to_string()}});
 }
 
-asio::awaitable<void> Session::close() {
-  if (std::exchange(closing_, true)) co_return;
+void Session::begin_close() {
+  closing_ = true;
   wake_.notify_all();
+  for (const auto& [name, link] : links_) link->refuse_waiters();
+}
+
+asio::awaitable<void> Session::close() {
+  begin_close();
+  if (std::exchange(closed_, true)) co_return;
   std::vector<Link*> links;  // by pointer: links_ may not be walked across a wait
   for (const auto& [name, link] : links_) links.push_back(link.get());
   for (Link* link : links)

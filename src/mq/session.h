@@ -31,7 +31,10 @@ class Session final : private LinkOwner {
   /// Learns the routes of the topics in the Settings and waits until every endpoint in them knows us. May be called
   /// again after an error.
   Task<> start(Monotonic deadline);
-  /// Ends every link (NotifyClientTermination first) and background task. Call once, before destruction.
+  /// Nothing new: who waits for a route or a session gets `unavailable`. Calls to the server still go through.
+  void begin_close();
+  /// Ends every link (NotifyClientTermination first) and background task. Awaited before destruction, when no call of
+  /// this session is under way any more.
   asio::awaitable<void> close();
   bool closing() const { return closing_; }
 
@@ -77,7 +80,7 @@ class Session final : private LinkOwner {
   std::map<std::string, std::unique_ptr<Link>> links_;  // by name; never removed before close
   sys::Event wake_;
   sys::TaskGroup tasks_;
-  bool started_ = false, closing_ = false;
+  bool started_ = false, closing_ = false, closed_ = false;
   std::uint64_t requests_ = 0;
   std::string date_time_, authorization_;  // of the current second
   std::int64_t signed_second_ = -1;

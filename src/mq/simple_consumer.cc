@@ -1,5 +1,6 @@
 #include "mq/simple_consumer.h"
 
+#include "mq/in_flight.h"
 #include "mq/own_settings.h"
 #include "mq/receiver.h"
 #include "wire/rocketmq/rules.h"
@@ -17,11 +18,15 @@ SimpleConsumer::SimpleConsumer(sys::World world, const ClientConfig& client, Tra
       clock_(world.clock),
       session_(std::make_unique<Session>(world, client, transport, consumer_settings(config_, pb::SIMPLE_CONSUMER))),
       receiver_(std::make_unique<Receiver>(*session_, config_.group)),
-      cancellation_(std::make_unique<Cancellation>()) {}
+      cancellation_(std::make_unique<Cancellation>()),
+      in_flight_(std::make_unique<InFlight>(world.clock)) {}
 
 SimpleConsumer::~SimpleConsumer() = default;
 
-Task<> SimpleConsumer::start(Duration timeout) { return session_->start(clock_.now() + timeout); }
+Task<> SimpleConsumer::start(Duration timeout) {
+  const InFlight::Guard guard(*in_flight_);
+  co_return co_await session_->start(clock_.now() + timeout);
+}
 
 Task<> SimpleConsumer::refresh_assignments() {
   if (!assignments_.empty() && clock_.now() < assignments_until_) co_return ok();
@@ -38,6 +43,7 @@ Task<> SimpleConsumer::refresh_assignments() {
 }
 
 Task<std::vector<ReceivedMessage>> SimpleConsumer::receive(int max, Duration invisible) {
+  const InFlight::Guard guard(*in_flight_);
   if (max < 1) co_return Error{Code::invalid, "a receive asks for at least one message"};
   if (const wire::rocketmq::Verdict refused = wire::rocketmq::check_receive_invisible(invisible))
     co_return Error{Code::invalid, refused->message};
@@ -50,15 +56,21 @@ Task<std::vector<ReceivedMessage>> SimpleConsumer::receive(int max, Duration inv
   co_return co_await receiver_->receive(assignment, std::move(options), *cancellation_);
 }
 
-Task<> SimpleConsumer::ack(const ReceivedMessage& message) { return receiver_->ack(message); }
+Task<> SimpleConsumer::ack(const ReceivedMessage& message) {
+  const InFlight::Guard guard(*in_flight_);
+  co_return co_await receiver_->ack(message);
+}
 
 Task<> SimpleConsumer::change_invisible(ReceivedMessage& message, Duration invisible) {
-  return receiver_->change_invisible(message, invisible);
+  const InFlight::Guard guard(*in_flight_);
+  co_return co_await receiver_->change_invisible(message, invisible);
 }
 
 asio::awaitable<void> SimpleConsumer::close() {
+  session_->begin_close();
   cancellation_->cancel();
-  return session_->close();
+  co_await in_flight_->drained();
+  co_await session_->close();
 }
 
 }  // namespace hf::mq

@@ -16,6 +16,7 @@
 namespace hf::mq {
 
 class Cancellation;
+class InFlight;
 class Receiver;
 class Session;
 class Transport;
@@ -38,7 +39,7 @@ class SimpleConsumer {
   Task<> ack(const ReceivedMessage& message);
   /// Ours for this long from now; zero gives it back at once. `message` gets its new receipt handle.
   Task<> change_invisible(ReceivedMessage& message, Duration invisible);
-  /// A receive under way ends with `unavailable`.
+  /// A receive under way ends with `unavailable`; acks under way are waited for.
   asio::awaitable<void> close();
 
  private:
@@ -49,6 +50,7 @@ class SimpleConsumer {
   std::unique_ptr<Session> session_;
   std::unique_ptr<Receiver> receiver_;
   std::unique_ptr<Cancellation> cancellation_;
+  std::unique_ptr<InFlight> in_flight_;
   std::vector<Assignment> assignments_;
   Monotonic assignments_until_{};
   std::size_t turn_ = 0;

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "base/log.h"
+#include "mq/in_flight.h"
 #include "mq/own_settings.h"
 #include "mq/sender.h"
 #include "wire/rocketmq/status.h"
@@ -76,6 +77,7 @@ TransactionProducer::TransactionProducer(sys::World world, const ClientConfig& c
       session_(std::make_unique<Session>(world, client, transport, producer_settings(config_))),
       sender_(std::make_unique<Sender>(*session_, config_)),
       idle_(world.clock),
+      in_flight_(std::make_unique<InFlight>(world.clock)),
       checks_(world.executor, world.clock),
       counters_(std::make_unique<Counters>(world_)) {
   if (!checker_) return;
@@ -88,16 +90,19 @@ TransactionProducer::TransactionProducer(sys::World world, const ClientConfig& c
 TransactionProducer::~TransactionProducer() { HF_ASSERT(open_.empty()); }
 
 Task<> TransactionProducer::start(Duration timeout) {
+  const InFlight::Guard guard(*in_flight_);
   if (!checker_) {
     log::warn("mq.transaction.no_checker",
               {{"client_id", session_->client_id()},
                {"what", "a transaction that this process does not decide at once will be parked, not delivered"}});
   }
-  return session_->start(world_.clock.now() + timeout);
+  co_return co_await session_->start(world_.clock.now() + timeout);
 }
 
 Task<TransactionOutcome> TransactionProducer::send_message_in_transaction(Message message, LocalExecutor executor,
                                                                           std::any argument) {
+  const InFlight::Guard guard(*in_flight_);
+  if (closing_) co_return Error{Code::unavailable, "the producer is closed"};
   if (message.message_id.empty()) message.message_id = session_->next_message_id();
   HalfMessage half{message, {}};
   std::vector<Message> one;
@@ -186,7 +191,7 @@ asio::awaitable<TransactionProducer::Answer> TransactionProducer::end_transactio
 }
 
 void TransactionProducer::check_requested(Link& link, HalfMessage half) {
-  if (session_->closing()) return;
+  if (closing_) return;  // the next producer of the topic is asked
   if (open_.contains(half.transaction_id)) {
     // Its executor runs here, or another check of it: the answer is on its way. Not asking is an unknown.
     return counters_->checks_open.add();
@@ -215,12 +220,14 @@ asio::awaitable<void> TransactionProducer::answer_check(Link& link, HalfMessage 
 }
 
 asio::awaitable<void> TransactionProducer::close() {
+  closing_ = true;
   const Monotonic patience = world_.clock.now() + drain_timeout_;
   while (!open_.empty() && co_await idle_.wait_until(patience)) continue;
   if (!open_.empty()) log::warn("mq.close.waiting", {{"transactions", open_.size()}});
-  co_await session_->close();
+  session_->begin_close();
+  co_await in_flight_->drained();
   co_await checks_.join();
-  while (!open_.empty()) co_await idle_.wait();  // an executor refers to us: it ends first, however long it takes
+  co_await session_->close();
 }
 
 }  // namespace hf::mq

@@ -28,6 +28,7 @@
 
 namespace hf::mq {
 
+class InFlight;
 class Link;
 class Sender;
 class Session;
@@ -94,7 +95,8 @@ class TransactionProducer {
   /// what the executor said is never lost to the caller, whatever the network does.
   Task<TransactionOutcome> send_message_in_transaction(Message message, LocalExecutor executor, std::any argument);
 
-  /// Waits (drain_timeout) for transactions and checks under way, then says goodbye to the broker.
+  /// Nothing new is begun; waits for transactions and checks under way, then says goodbye to the broker. Executors and
+  /// checkers refer to us, so they are waited for as long as they take; beyond drain_timeout that is logged.
   asio::awaitable<void> close();
 
  private:
@@ -123,6 +125,8 @@ class TransactionProducer {
   /// Transactions that are being decided here, by their executor or by a check: not asked a second time meanwhile.
   std::set<std::string> open_;
   sys::Event idle_;
+  std::unique_ptr<InFlight> in_flight_;
+  bool closing_ = false;
   sys::TaskGroup checks_;
   std::unique_ptr<Counters> counters_;
 };

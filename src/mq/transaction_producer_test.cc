@@ -244,6 +244,8 @@ TEST_F(TransactionTest, CloseWaitsForTheExecutor) {
   run(producer_->close());
   EXPECT_TRUE(done);
   EXPECT_EQ(service_.goodbyes, 1u);
+  EXPECT_EQ(transact(says(Resolution::commit)).error().code, Code::unavailable);
+  EXPECT_EQ(executed_, 0u);
 }
 
 }  // namespace
