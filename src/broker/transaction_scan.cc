@@ -34,6 +34,8 @@ class Scan {
         HF_TRY(const HalfEventRecord event, decode_half_event(record.body));
         if (HalfInfo* half = find(event.half)) {
           half->checks = static_cast<int>(event.checks);
+          // The question may have been answered before it was recorded that it was asked: decisions are final (P3).
+          if (!half->decided_by.empty()) return ok();
           half->state = static_cast<RecordKind>(record.kind) == RecordKind::parked ? "parked" : "pending";
         }
         return ok();
