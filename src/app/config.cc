@@ -144,6 +144,8 @@ void describe(ConfigSchema& schema, Config& config) {
       .duration("first_check", config.broker.check_back.first_after, 100ms, 1h,
                 "age of a half message at its first check-back")
       .duration("check_interval", config.broker.check_back.interval, 100ms, 1h, "between check-backs")
+      .duration("client_expiry", config.broker.client_expiry, 1s, 1h,
+                "without a call and a stream for so long a client is gone: what it had received goes to others")
       .integer("max_checks", config.broker.check_back.max_checks, 1, 1000, "delivered check-backs, then it is parked")
       .integer("max_pending", config.broker.check_back.max_pending, std::size_t{1}, std::size_t{100'000'000},
                "undecided half messages; beyond: TOO_MANY_REQUESTS")
