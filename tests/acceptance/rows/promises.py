@@ -3,7 +3,7 @@ from harness import Todo, check, row, wait_for
 from support import (Buyers, check_answers, check_told_exactly_once, notices, plan_orders, put_event, scaled)
 
 IMPATIENT = {"broker.first_check": "500ms", "broker.check_interval": "500ms", "router.retry_first": "100ms",
-             "router.retry_max": "500ms", "shop.retry_after": "1s"}
+             "router.retry_max": "500ms", "broker.client_expiry": "2s"}
 
 
 @row("A2", "financial system: transfers through the same pipeline")

@@ -226,7 +226,7 @@ def a37(context):
 def a10(context):
     count = scaled(context, 10_000, 240)
     cluster = context.cluster(settings={"broker.first_check": "500ms", "broker.check_interval": "500ms",
-                                        "router.retry_first": "100ms"})
+                                        "router.retry_first": "100ms", "broker.client_expiry": "2s"})
     buyers = Buyers(cluster, plan_orders(context.random, count), workers=6)
     kills = 0
     while buyers.done < count:
