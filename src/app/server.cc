@@ -106,6 +106,8 @@ Result<void> Server::Impl::open_door(const std::string& role, const ListenConfig
     options.tls = net::TlsServerConfig{listen.certificate_file, listen.key_file};
   } else {
     options.http = door.http.handler();
+    // PutEvents takes 1 MiB of entries, and JSON in JSON grows when it is escaped.
+    if (role == "router") options.http_limits.body_bytes = 8u << 20;
   }
   auto started = net::Listener::start(world, std::move(options));
   if (!started) return started.error().with_context("role " + role);

@@ -113,18 +113,11 @@ int nothing(const std::string& kind, const std::string& id, Format format) {
   return kNo;
 }
 
-/// "<event id>.<16 hex>" is what the router calls a delivery of an event.
-std::string event_of_delivery(const std::string& delivery_id) { return delivery_id.substr(0, delivery_id.rfind('.')); }
-
-/// Adds the events whose deliveries the notifications came from.
-Task<> add_events_of(AdminClient& client, Timeline& timeline, const json::value& notifications) {
-  std::set<std::string> events;
-  for (const json::value& notification : array_of(notifications, "notifications")) {
-    const std::string delivery = text_of(notification, "event_id");
-    if (!delivery.empty()) events.insert(event_of_delivery(delivery));
-  }
-  for (const std::string& id : events) {
-    HF_CO_TRY(const auto event, co_await if_there(client.get("/admin/router/events/" + percent_encode(id))));
+/// Adds the events that the messages became; the router knows them by where they came from.
+Task<> add_events_of(AdminClient& client, Timeline& timeline, const json::value& messages) {
+  for (const json::value& message : array_of(messages, "messages")) {
+    const std::string origin = text_of(message, "topic") + "/" + text_of(message, "message_id");
+    HF_CO_TRY(const auto event, co_await if_there(client.get("/admin/router/events/" + percent_encode(origin))));
     if (event) add_router(timeline, *event);
   }
   co_return ok();
@@ -139,12 +132,12 @@ Task<int> show_order(AdminClient& client, std::string id, Format format) {
   Timeline timeline;
   add_shop(timeline, *order);
   HF_CO_TRY(const auto messages, co_await if_there(client.get("/admin/broker/messages/" + encoded)));
-  if (messages) add_broker(timeline, *messages);
-  HF_CO_TRY(const auto notifications, co_await if_there(client.get("/admin/notifier/notifications/" + encoded)));
-  if (notifications) {
-    HF_CO_TRY(co_await add_events_of(client, timeline, *notifications));
-    add_notifier(timeline, *notifications);
+  if (messages) {
+    add_broker(timeline, *messages);
+    HF_CO_TRY(co_await add_events_of(client, timeline, *messages));
   }
+  HF_CO_TRY(const auto notifications, co_await if_there(client.get("/admin/notifier/notifications/" + encoded)));
+  if (notifications) add_notifier(timeline, *notifications);
   const std::string title = fmt::format("order {}: {}\n", id, text_of(*order, "status"));
   co_return print(timeline, title, *order, format);
 }

@@ -192,8 +192,13 @@ class Audit {
         report_.latency_us.push_back(seen->second.front()->created_at_us - order.committed_at_us);
       }
     }
-    const bool told = missing.empty() && story.messages_in("committed") > 0;
-    if (told || order.committed_at_us < report_.window.from_us) return;
+    if (order.committed_at_us < report_.window.from_us) return;
+    if (missing.empty() && story.messages_in("committed") > 0) {
+      const bool recorded = std::none_of(story.deliveries.begin(), story.deliveries.end(),
+                                         [](const DeliveryFact* d) { return d->state == "waiting"; });
+      if (!recorded) still_open(fmt::format("order {} was told; the router has yet to hear so", order_id));
+      return;
+    }
     const bool young = order.committed_at_us >= report_.window.until_us;
     const bool undecided = story.messages_in("pending") + story.messages_in("parked") > 0;
     if (story.messages_in("committed") == 0 && !undecided && !young) {

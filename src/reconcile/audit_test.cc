@@ -128,6 +128,7 @@ const Case kCases[] = {
      },
      {},
      1},
+    {"seen, but the router has not heard so", [](Facts& f) { f.deliveries[0].state = "waiting"; }, {}, 1},
     {"outcome unknown",
      [](Facts& f) {
        f.notifications[0].state = "open";

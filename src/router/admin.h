@@ -16,6 +16,7 @@ namespace hf::router {
 class Admin {
  public:
   virtual ~Admin() = default;
+  /// By its id, or by the message it came from: "topic/message id".
   virtual Task<std::optional<EventStory>> event(std::string id) = 0;
   virtual Task<std::optional<DeliveryStory>> delivery(std::string id) = 0;
   /// Newest first.
@@ -29,7 +30,7 @@ class Admin {
 };
 
 /// GET  /admin/router                      counts
-/// GET  /admin/router/events/{id}          the event, matched rules, deliveries, attempts
+/// GET  /admin/router/events/{id}          the event, matched rules, deliveries, attempts; id or topic%2Fmessage-id
 /// GET  /admin/router/deliveries/{id}
 /// GET  /admin/router/dlq[?limit=n]        dead letters with reason
 /// POST /admin/router/dlq/{id}/redrive     202

@@ -115,6 +115,10 @@ void Intake::look_again(const std::vector<EventStory>& stories) {
   }
 }
 
+std::string event_id_of_message(std::string_view topic, std::string_view message_id) {
+  return uuid_of(fmt::format("{}\n{}", topic, message_id));
+}
+
 Result<Intake::Incoming> Intake::from_message(const TopicSubscription& topic, std::string_view message_id,
                                               std::string_view tag,
                                               const std::map<std::string, std::string>& properties,
@@ -123,7 +127,7 @@ Result<Intake::Incoming> Intake::from_message(const TopicSubscription& topic, st
   if (json.kind(JsonText::root()) != JsonKind::object) return Error{Code::invalid, "the message is not a JSON object"};
   Incoming out;
   out.origin = fmt::format("{}/{}", topic.topic, message_id);
-  out.event.id = uuid_of(fmt::format("{}\n{}", topic.topic, message_id));
+  out.event.id = event_id_of_message(topic.topic, message_id);
   out.event.account = config_.account;
   out.event.region = config_.region;
   out.event.time = world_.clock.wall();

@@ -46,6 +46,8 @@ class Intake {
   metrics::Counter &events_, &repeated_, &unmatched_, &deliveries_;
 };
 
+/// The id of the event that a message became: the same however often it is received.
+std::string event_id_of_message(std::string_view topic, std::string_view message_id);
 /// "<event id>.<16 hex>": the same for the same event, rule and target, whenever it is computed.
 std::string delivery_id(std::string_view event_id, std::string_view rule, std::string_view target);
 

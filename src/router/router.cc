@@ -143,7 +143,13 @@ net::HttpHandler Router::aws_http() {
 }
 net::HttpHandler Router::admin_http() { return hf::router::admin_http(*this); }
 
-Task<std::optional<EventStory>> Router::event(std::string id) { return store_.event(std::move(id)); }
+Task<std::optional<EventStory>> Router::event(std::string id) {
+  // "topic/message id" is how a message's event names its origin; ids themselves have no slash.
+  if (const std::size_t slash = id.find('/'); slash != std::string::npos) {
+    id = event_id_of_message(std::string_view(id).substr(0, slash), std::string_view(id).substr(slash + 1));
+  }
+  return store_.event(std::move(id));
+}
 Task<std::optional<DeliveryStory>> Router::delivery(std::string id) { return store_.delivery(std::move(id)); }
 Task<std::vector<Delivery>> Router::dead_letters(std::size_t limit) { return store_.dead(limit); }
 Task<Store::Counts> Router::counts() { return store_.counts(); }
