@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <vector>
 
 #include "app/broker_admin.h"
@@ -15,6 +16,7 @@
 #include "phone/phone.h"
 #include "router/router.h"
 #include "shop/shop.h"
+#include "sys/wait.h"
 
 namespace hf::app {
 namespace {
@@ -45,6 +47,8 @@ auto sender(net::HttpClient& client) {
   };
 }
 
+asio::awaitable<void> keep(Task<> task, Result<void>& outcome) { outcome = co_await std::move(task); }
+
 /// What one role has open.
 struct Door {
   LateHandler http;
@@ -61,9 +65,8 @@ struct Server::Impl {
   Result<void> open_door(const std::string& role, const ListenConfig& listen);
   Result<void> open_doors();
   void use_actual_addresses();
-  Result<std::unique_ptr<sql::Database>> open_database(const std::string& url) {
-    return sql::open(world, url, config.data);
-  }
+  void begin_opening_databases();
+  Result<std::unique_ptr<sql::Database>> database_of(const std::string& role) { return opening.at(role).get(); }
   Result<std::unique_ptr<mq::Client>> message_client(const std::string& name);
 
   Task<> start_broker();
@@ -71,6 +74,7 @@ struct Server::Impl {
   Task<> start_notifier();
   Task<> start_router();
   Task<> start_shop();
+  Task<> start_delivery();
   void start_console();
   std::map<std::string, console::RoleStatus> status() const;
 
@@ -92,6 +96,9 @@ struct Server::Impl {
   std::unique_ptr<router::Router> router;
   std::unique_ptr<shop::Shop> shop;
   LateHandler broker_admin, router_admin, notifier_admin;
+
+  std::map<std::string, std::future<Result<std::unique_ptr<sql::Database>>>> opening;  ///< by role
+  std::unique_ptr<sys::Worker> opener;  ///< first to go: its threads fill `opening`
 };
 
 Result<void> Server::Impl::open_door(const std::string& role, const ListenConfig& listen) {
@@ -137,6 +144,24 @@ void Server::Impl::use_actual_addresses() {
   }
 }
 
+/// A database is made durable in many small steps that wait for the disk: all are opened side by side, and beside the
+/// broker's log.
+void Server::Impl::begin_opening_databases() {
+  const std::pair<const char*, const std::string*> all[] = {{"phone", &config.phone.database},
+                                                            {"notifier", &config.notifier.database},
+                                                            {"router", &config.router_database},
+                                                            {"shop", &config.shop_database}};
+  opener = world.make_worker("open", std::size(all));
+  for (const auto& [role, url] : all) {
+    if (!config.has_role(role)) continue;
+    auto opened = std::make_shared<std::promise<Result<std::unique_ptr<sql::Database>>>>();
+    opening[role] = opened->get_future();
+    const bool posted =
+        opener->post([this, opened, where = *url] { opened->set_value(sql::open(world, where, config.data)); });
+    HF_ASSERT(posted);
+  }
+}
+
 Result<std::unique_ptr<mq::Client>> Server::Impl::message_client(const std::string& name) {
   mq::ClientConfig client;
   client.url = config.messages;
@@ -165,7 +190,7 @@ Task<> Server::Impl::start_broker() {
 
 Task<> Server::Impl::start_phone() {
   HF_CO_TRY(phone::check(config.phone, config.phone_listen.host));
-  HF_CO_TRY(phone_database, open_database(config.phone.database));
+  HF_CO_TRY(phone_database, database_of("phone"));
   HF_CO_TRY(phone, co_await phone::Phone::start(world, config.phone, *phone_database, sender(callback_client)));
   doors.at("phone").http.set(phone->http());
   co_return ok();
@@ -173,7 +198,7 @@ Task<> Server::Impl::start_phone() {
 
 Task<> Server::Impl::start_notifier() {
   HF_CO_TRY(notifier::check(config.notifier, config.notifier_listen.host));
-  HF_CO_TRY(notifier_database, open_database(config.notifier.database));
+  HF_CO_TRY(notifier_database, database_of("notifier"));
   HF_CO_TRY(notifier,
             co_await notifier::Notifier::start(world, config.notifier, *notifier_database, sender(provider_client)));
   doors.at("notifier").http.set(notifier->http());
@@ -182,7 +207,7 @@ Task<> Server::Impl::start_notifier() {
 }
 
 Task<> Server::Impl::start_router() {
-  HF_CO_TRY(router_database, open_database(config.router_database));
+  HF_CO_TRY(router_database, database_of("router"));
   HF_CO_TRY(router_messages, message_client("router"));
   router = std::make_unique<router::Router>(world, config.router, *router_database);
   HF_CO_TRY(co_await router->start());
@@ -193,11 +218,18 @@ Task<> Server::Impl::start_router() {
 }
 
 Task<> Server::Impl::start_shop() {
-  HF_CO_TRY(shop_database, open_database(config.shop_database));
+  HF_CO_TRY(shop_database, database_of("shop"));
   HF_CO_TRY(shop_messages, message_client("shop"));
   shop = std::make_unique<shop::Shop>(world, config.shop, *shop_database, *shop_messages);
   HF_CO_TRY(co_await shop->start());
   doors.at("shop").http.set(shop->handler());
+  co_return ok();
+}
+
+Task<> Server::Impl::start_delivery() {
+  if (config.has_role("phone")) HF_CO_TRY(co_await start_phone());
+  if (config.has_role("notifier")) HF_CO_TRY(co_await start_notifier());
+  if (config.has_role("router")) HF_CO_TRY(co_await start_router());
   co_return ok();
 }
 
@@ -237,12 +269,16 @@ Task<> Server::start() {
   HF_CO_TRY(s.open_doors());
   s.use_actual_addresses();
   if (s.config.has_role("console")) s.start_console();
+  s.begin_opening_databases();
   if (s.config.has_role("broker")) HF_CO_TRY(co_await s.start_broker());
-  if (s.config.has_role("phone")) HF_CO_TRY(co_await s.start_phone());
-  if (s.config.has_role("notifier")) HF_CO_TRY(co_await s.start_notifier());
-  if (s.config.has_role("router")) HF_CO_TRY(co_await s.start_router());
-  if (s.config.has_role("shop")) HF_CO_TRY(co_await s.start_shop());
-  co_return ok();
+  // The shop needs the broker alone. The others start from the end of the flow: each calls the one before it at once.
+  Result<void> shop_started = ok();
+  sys::TaskGroup beside(s.world.executor, s.world.clock);
+  if (s.config.has_role("shop")) beside.spawn("start_shop", keep(s.start_shop(), shop_started));
+  const Result<void> others_started = co_await s.start_delivery();
+  co_await beside.join();
+  HF_CO_TRY(others_started);
+  co_return shop_started;
 }
 
 asio::awaitable<void> Server::stop() {
