@@ -137,8 +137,10 @@ void Dispatcher::admit(Lane& lane, Delivery delivery, EnvelopePtr envelope) {
     return;
   }
   if (!lane.known.insert(delivery.id).second) return;
-  // The stored time is a wall time; from here on the wait is measured by the clock that does not jump.
-  const auto wait = std::max<Duration>(delivery.next_attempt - world_.clock.wall(), 0s);
+  // The stored time is a wall time; from here on the wait is measured by the clock that does not jump. A wall clock
+  // that was set back meanwhile makes it no longer than it was planned.
+  const auto planned = std::max<Duration>(delivery.next_attempt - delivery.updated, 0s);
+  const auto wait = std::clamp<Duration>(delivery.next_attempt - world_.clock.wall(), 0s, planned);
   if (envelope && envelope->text().size() > kKeepEnvelope) envelope.reset();
   lane.waiting.emplace(world_.clock.now() + wait, Entry{std::move(delivery), std::move(envelope)});
   meters_->waiting.add(1);
