@@ -162,8 +162,8 @@ void Dispatcher::refresh(const Notification& row) {
 void Dispatcher::plan(const Notification& row) {
   due_.erase(row.id);
   if (!row.entry.due) return;
-  // Never longer than the longest wait there is, whatever the wall clock did meanwhile.
-  const Duration longest = std::max({config_.retry_for, config_.poll_for, config_.resolve_for});
+  // Never longer than it was planned, whatever the wall clock did meanwhile.
+  const Duration longest = std::max<Duration>(*row.entry.due - row.entry.state_since, 0s);
   const Duration wait = std::clamp<Duration>(*row.entry.due - world_.clock.wall(), 0s, longest);
   const Monotonic at = world_.clock.now() + wait;
   due_[row.id] = at;
