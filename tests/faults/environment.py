@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """A bad environment: each gets a clear message and exit 2 (or 503 while it lasts), loses nothing, and is over when it is
 repaired. Mounting needs root; where that is not allowed the scenario says so and counts as skipped.
-
-The clock set back is proven in virtual time, where a clock can be set: `grep -rn set_wall src/*/*_test.cc`.
 """
 import hashlib
-import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "acceptance"))
 from harness import BROKEN, Todo, check, http, wait_for  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
-from support import Buyers, check_answers, check_told_exactly_once, confirmed_orders, plan_orders  # noqa: E402
+from support import Buyers, check_answers, check_told_exactly_once, plan_orders, transactions  # noqa: E402
 
 scenarios = Scenarios()
 QUICK = {"broker.first_check": "400ms", "broker.check_interval": "400ms", "router.retry_first": "100ms"}
@@ -78,7 +76,6 @@ def unknown_key(context):
                          ('[shop]\nhost = "0.0.0.0"\n', ("beyond loopback",)),
                          ('[twilio]\nauth_token = "in the clear"\n', ("auth_token", "env:"))):
         server = context.serve(start=False, config=text)
-        server.ports = {role: None for role in ()}
         said = server.run_to_end("config", "check", "--config", str(server.config))
         check(said.returncode == 2 and said.stderr.startswith("holdfast: "), f"{text!r}: {said}")
         check(all(re.search(one, said.stderr) for one in wanted), f"{text!r}: {said.stderr}")
@@ -181,6 +178,55 @@ def full_disk(context):
         server.settle()
         context.say("after there was room again:")
         check_told_exactly_once(context, server)
+
+
+class SettableClock:
+    """The wall clock of a server started with this environment, to be set while it runs."""
+
+    def __init__(self, context):
+        self._offset = context.folder / "clock-offset"
+        self.set(0)
+        shim = context.folder / "clock_shim.so"
+        compiler = next((c for c in ("clang-19", "clang", "cc") if shutil.which(c)), None)
+        if not compiler:
+            raise Todo("no C compiler for the clock's shim")
+        subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", shim, pathlib.Path(__file__).parent / "clock_shim.c"],
+                       check=True)
+        self.environment = {"LD_PRELOAD": str(shim), "HF_CLOCK_OFFSET": str(self._offset)}
+
+    def set(self, offset_s):
+        with open(self._offset, "r+b" if self._offset.exists() else "wb") as file:
+            file.write(offset_s.to_bytes(8, "little", signed=True))
+
+
+@scenarios.scenario("clock_set_back", "the wall clock set back by an hour, under load and before a restart")
+def clock_set_back(context):
+    clock = SettableClock(context)
+    server = context.serve(settings=QUICK, environment=clock.environment)
+    server.confirm(key="before")
+    shown = [t["stored_at"] for t in transactions(server)]
+    http("POST", server.url("phone", "/control/faults"), {"mode": "429", "count": 10})  # deliveries wait for their retry
+    buyers = Buyers(server, plan_orders(context.random, 60), workers=4)
+    buyers.wait_for_share(0.5)
+    clock.set(-3600)
+    check_answers(context, buyers.results())
+    later = server.confirm(key="after", phone="+15550109999")
+    shown += [t["stored_at"] for t in transactions(server) if t["key"] == later]
+    context.say(f"stored before {shown[0]}, after {shown[-1]}")
+    check(shown[-1] < shown[0], "the clock was not set")
+    server.settle(30)
+    context.say("set back while it ran:")
+    check_told_exactly_once(context, server)
+    http("POST", server.url("phone", "/control/faults"), {"mode": "429", "count": 10})
+    buyers = Buyers(server, plan_orders(context.random, 40, prefix="again"), workers=4)
+    buyers.wait_for_share(0.7)
+    server.kill()
+    clock.set(-7200)
+    server.start()
+    check_answers(context, buyers.results())
+    server.settle(30)
+    context.say("killed, set back by another hour, started:")
+    check_told_exactly_once(context, server)
 
 
 @scenarios.scenario("stopped_and_woken", "a process that stands still for a while (SIGSTOP) and wakes up")

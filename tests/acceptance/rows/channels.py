@@ -3,7 +3,7 @@ import json
 import re
 
 from harness import check, http, row, wait_for
-from support import check_told_exactly_once, customers, notices, say_story, show, story
+from support import check_told_exactly_once, customers, notices, say_story
 
 
 def received(server, to):

@@ -42,7 +42,7 @@ def a25(context):
     server = context.serve(faults="mq.end_transaction=drop:3", settings=QUICK)
     order_id = server.confirm()
     one = decided(server, "committed")
-    context.say(f"transaction {one['transaction_id']}: {one['state']} by {one['decided_by']} after {one['checks']} checks")
+    context.say(f"transaction {one['transaction_id']}: {one['state']} by {one['decided_by']}, {one['checks']} checks")
     check(one["key"] == order_id and one["decided_by"] == "check", f"decided otherwise: {one}")
     check(metric(server, "holdfast_mq_checks_total", outcome="commit") == 1, "one check, answered COMMIT")
     wait_for("the notice", lambda: notices(server))

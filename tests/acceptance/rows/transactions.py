@@ -2,7 +2,7 @@
 import datetime
 import threading
 
-from harness import Failure, check, http, row, wait_for
+from harness import Failure, check, row, wait_for
 from support import (Buyers, check_answers, check_told_exactly_once, confirmed_orders, consumable, metric, notices, plan_orders,
                      rows_of, say_story, scaled, show, story, transactions,
                      unit_tests)
@@ -78,7 +78,7 @@ def a16(context):
     for line in listed.splitlines():
         context.say(line)
     messages, orders = consumable(server), rows_of(server, "shop", "SELECT count(*) FROM orders")[0][0]
-    context.say(f"meanwhile: consumable messages {messages}, order rows {orders}, notices {sum(notices(server).values())}")
+    context.say(f"meanwhile: consumable messages {messages}, order rows {orders}, notices {len(notices(server))}")
     check(pending[0]["transaction_id"] in listed, "`tx list` shows it")
     check(messages == 0 and orders == 0 and not notices(server), "something was visible too early")
     thread.join()
