@@ -51,11 +51,16 @@ Task<> pump_up(StreamReader<pb::TelemetryCommand>& from_client, net::GrpcClientS
 
 }  // namespace
 
-net::GrpcMetadata to_metadata(const CallContext& context) {
-  net::GrpcMetadata metadata{{"x-mq-client-id", context.client_id},           {"x-mq-language", context.language},
-                             {"x-mq-client-version", context.client_version}, {"x-mq-protocol", "v2"},
-                             {"x-mq-date-time", context.date_time},           {"x-mq-request-id", context.request_id}};
-  if (!context.authorization.empty()) metadata.emplace_back("authorization", context.authorization);
+net::GrpcMetadata take_metadata(CallContext& context) {
+  net::GrpcMetadata metadata;
+  metadata.reserve(7);
+  metadata.emplace_back("x-mq-client-id", std::move(context.client_id));
+  metadata.emplace_back("x-mq-language", std::move(context.language));
+  metadata.emplace_back("x-mq-client-version", std::move(context.client_version));
+  metadata.emplace_back("x-mq-protocol", "v2");
+  metadata.emplace_back("x-mq-date-time", std::move(context.date_time));
+  metadata.emplace_back("x-mq-request-id", std::move(context.request_id));
+  if (!context.authorization.empty()) metadata.emplace_back("authorization", std::move(context.authorization));
   return metadata;
 }
 
@@ -64,7 +69,7 @@ GrpcService::GrpcService(sys::World world, net::GrpcChannel::Options options)
 
 template <class Response>
 Task<Response> GrpcService::unary(const char* path, CallContext context, std::string request) {
-  net::GrpcMetadata metadata = to_metadata(context);
+  net::GrpcMetadata metadata = take_metadata(context);
   HF_CO_TRY(const std::string answer,
             co_await channel_.call(path, std::move(metadata), std::move(request), context.deadline));
   co_return parse<Response>(answer);
@@ -117,7 +122,7 @@ Task<pb::NotifyClientTerminationResponse> GrpcService::notify_client_termination
 
 Task<> GrpcService::receive_message(CallContext context, pb::ReceiveMessageRequest request,
                                     StreamWriter<pb::ReceiveMessageResponse>& out) {
-  net::GrpcMetadata metadata = to_metadata(context);
+  net::GrpcMetadata metadata = take_metadata(context);
   HF_CO_TRY(std::shared_ptr<net::GrpcClientStream> stream,
             co_await channel_.open_stream(HF_RMQ_PATH("ReceiveMessage"), std::move(metadata), context.deadline));
   cancel_with(context, stream);
@@ -129,7 +134,7 @@ Task<> GrpcService::receive_message(CallContext context, pb::ReceiveMessageReque
 Task<> GrpcService::telemetry(CallContext context, StreamReader<pb::TelemetryCommand>& from_client,
                               StreamWriter<pb::TelemetryCommand>& to_client) {
   using namespace asio::experimental::awaitable_operators;
-  net::GrpcMetadata metadata = to_metadata(context);
+  net::GrpcMetadata metadata = take_metadata(context);
   HF_CO_TRY(std::shared_ptr<net::GrpcClientStream> stream,
             co_await channel_.open_stream(HF_RMQ_PATH("Telemetry"), std::move(metadata), context.deadline));
   cancel_with(context, stream);

@@ -41,7 +41,8 @@ class GrpcService final : public wire::rocketmq::MessagingService {
   net::GrpcChannel channel_;
 };
 
-/// The headers of a call. Source: RocketMQ 5 clients; Apache's proxy knows the language words of its own list only.
-net::GrpcMetadata to_metadata(const wire::rocketmq::CallContext& context);
+/// The headers of a call; their texts are moved out of `context`. Source: RocketMQ 5 clients; Apache's proxy knows the
+/// language words of its own list only.
+net::GrpcMetadata take_metadata(wire::rocketmq::CallContext& context);
 
 }  // namespace hf::mq

@@ -151,7 +151,7 @@ wire::rocketmq::CallContext Session::context(Monotonic deadline) {
   context.client_id = client_id_;
   context.language = "CPP";
   context.client_version = kClientVersion;
-  context.request_id = client_id_ + "-" + std::to_string(++requests_);
+  context.request_id = std::to_string(++requests_);  // unique beside the client id, which goes with it
   context.date_time = date_time_;
   context.authorization = authorization_;
   context.peer = context.local = "in-process";
