@@ -65,8 +65,14 @@ asio::awaitable<bool> act(Producer& producer, Kind kind, const pb::SendMessageRe
 asio::awaitable<void> repeat(Producer& producer, sys::Clock& clock, Kind kind, Monotonic end, Outcome& out) {
   const pb::SendMessageRequest request = send_request(1, kBody, kind == Kind::pair ? pb::TRANSACTION : pb::NORMAL);
   for (Monotonic at = clock.now(); at < end;) {
-    co_await act(producer, kind, request) ? ++out.done : ++out.failed;
+    const bool good = co_await act(producer, kind, request);
     const Monotonic now = clock.now();
+    good ? ++out.done : ++out.failed;
+    if (!good) {  // refused, overloaded: as a producer does it, again after a pause
+      co_await clock.sleep_for(1ms);
+      at = clock.now();
+      continue;
+    }
     out.us.push_back(std::chrono::duration<double, std::micro>(now - at).count());
     at = now;
   }
@@ -86,7 +92,8 @@ Result<void> measure(sys::Loop& loop, Producer& producer, Path path, Kind kind, 
   const double seconds = std::chrono::duration<double>(clock.now() - begin).count();
   const std::string name = fmt::format("{}, {} in flight, {}", kind == Kind::send ? "sends" : "half + commit",
                                        in_flight, path == Path::grpc ? "gRPC" : "in process");
-  if (out.failed > 0) return Error{Code::internal, fmt::format("{}: {} failed", name, out.failed)};
+  if (out.done == 0) return Error{Code::internal, fmt::format("{}: all {} failed", name, out.failed)};
+  if (out.failed > 0) report.add({name + ", refused", "", Better::lower, static_cast<double>(out.failed)});
   const int steps = kind == Kind::send ? 1 : 2;
   Sample rate{name, kind == Kind::send ? "sends/s" : "pairs/s", Better::higher, static_cast<double>(out.done) / seconds,
               limits.rate(in_flight, steps, path == Path::grpc ? steps : 0)};
