@@ -158,7 +158,7 @@ class Audit {
       } else if (message->state == "committed" && !story.confirmed()) {
         find(Class::message_without_order, message->message_id,
              fmt::format("of order {}, which is not committed", order_id));
-      } else if (message->state == "pending" && !story.confirmed()) {
+      } else if (message->state == "pending" && (!story.confirmed() || story.messages_in("committed") > 0)) {
         still_open(fmt::format("half message of {} is undecided", order_id));
       }
     }

@@ -121,6 +121,10 @@ const Case kCases[] = {
      [](Facts& f) { f.messages.push_back({.message_id = "m2", .key = "o2", .state = "pending"}); },
      {},
      1},
+    {"a second half message of a told order is undecided",
+     [](Facts& f) { f.messages.push_back({.message_id = "m2", .key = "o1", .state = "pending"}); },
+     {},
+     1},
     {"delivery waits for its retry",
      [](Facts& f) {
        f.deliveries[0].state = "waiting";

@@ -64,7 +64,7 @@ class SimDisk final : public FileSystem {
   std::map<std::string, std::shared_ptr<Node>> nodes_;
   /// The folder entries that survive: those of the last sync_dir().
   std::map<std::string, std::shared_ptr<Node>> durable_names_;
-  std::set<std::string> dirs_{"", "/"};
+  std::set<std::string> dirs_{"", "/", "."};
   std::set<std::string> locks_;
   std::uint64_t generation_ = 0;
   std::uint64_t operations_ = 0, syncs_ = 0;
