@@ -13,6 +13,7 @@ find_package(simdjson REQUIRED)
 find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(mariadb REQUIRED IMPORTED_TARGET libmariadb)
 include(GoogleTest)
 
 # Asio and Beast are compiled once, here (BOOST_*_SEPARATE_COMPILATION in HfToolchain).

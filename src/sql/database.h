@@ -1,6 +1,6 @@
 #pragma once
 
-/// The SQL substrate: one interface; SQLite behind it (sql/sqlite), MySQL-protocol servers next (sql/mysql).
+/// The SQL substrate: one interface; SQLite (sql/sqlite) and MySQL-protocol servers (sql/mysql) behind it.
 ///
 /// A unit of work is a plain function that runs on a database thread, inside a transaction, and blocks there. The
 /// writer puts all units that wait into one database transaction, each in its own savepoint, commits once, and then
@@ -71,9 +71,14 @@ struct Migration {
   std::vector<std::string> statements;
 };
 
+class XaResource;
+
 class Database {
  public:
   virtual ~Database() = default;
+
+  /// Branches of global transactions (sql/xa.h), or nullptr where the database has none (SQLite; OceanBase by default).
+  virtual XaResource* xa() { return nullptr; }
 
   /// Runs `work` in a transaction; completes when it is durable. If `work` fails, nothing of it remains and its error
   /// is returned. Errors of the commit itself: unavailable (certainly not committed), timeout (the answer was lost: it

@@ -1,0 +1,63 @@
+#pragma once
+
+/// The transaction coordinator: global transactions by two-phase commit, presumed abort (wire/two_phase/messages.h).
+///
+///     begin ─▶ active ──commit──▶ preparing ──all yes──▶ COMMIT recorded, forced ──▶ notifying ──all acks──▶ finished
+///                │ abort, or nobody asked for active_max    │ a no, an error, a silence       ▲ retried for ever
+///                └────────────────────────▶ aborting ◀──────┘ (nothing forced) ───────────────┘
+///
+/// Promises. A decision is made when its record is durable, and nobody is told before (P2). It never changes (P3). No
+/// commit decision is forgotten before every participant acknowledged. A participant whose prepare was not answered is
+/// told `abort` until it acknowledges. After a restart nothing stored means aborted, for ids of this coordinator alone.
+/// Epoch fencing: each start takes the next epoch, durably, before anything else; ids carry it.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/http.h"
+#include "sql/database.h"
+#include "sys/world.h"
+
+namespace hf::coordinator {
+
+using SendHttp = std::function<Task<net::HttpResponse>(net::HttpRequest request, std::string url, Monotonic deadline)>;
+
+struct CoordinatorConfig {
+  std::string id = "local";       ///< 1 … 12 of [a-z0-9-]; stable, and no two coordinators share one
+  std::string base_url;           ///< where participants reach it; "" : set by app from the listener
+  std::string secret;             ///< shared with participants and initiators; empty: nobody is asked (loopback only)
+  Duration prepare_timeout = 5s;  ///< silence for so long is a no
+  Duration notify_timeout = 5s;   ///< of one try
+  Duration retry_first = 100ms;   ///< between tries of a notify; doubles
+  Duration retry_max = 10s;
+  Duration active_max = 60s;               ///< nobody asked for commit or abort: aborted (nobody has voted yet)
+  std::size_t transactions_max = 100'000;  ///< unfinished ones; beyond: 503
+  std::size_t participants_max = 64;       ///< in one transaction
+  Duration keep_finished = 168h;           ///< for outcome queries and the views
+};
+/// Errors: invalid, naming the field.
+Result<void> check(const CoordinatorConfig& config);
+
+/// One strand. `database` outlives it; stop() is awaited before it is destroyed.
+class Coordinator {
+ public:
+  Coordinator(sys::World world, CoordinatorConfig config, sql::Database& database, SendHttp send);
+  ~Coordinator();
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+
+  /// Takes the next epoch, reads what is unfinished and goes on with it. Errors: the database's; corrupt refuses.
+  Task<> start();
+  /// /balcoordinator/initiator/…, /2pc/v1/…
+  net::HttpHandler http();
+  /// /admin/coordinator/…: docs/administration.md.
+  net::HttpHandler admin_http();
+  asio::awaitable<void> stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hf::coordinator
