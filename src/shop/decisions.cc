@@ -9,10 +9,6 @@ Verdict decide_order(Seen seen) {
 
 TxState state_of(Verdict verdict) { return verdict == Verdict::confirm ? TxState::committed : TxState::rolled_back; }
 
-std::optional<TxState> decide_check(bool inserted, std::optional<TxState> found) {
-  return inserted ? TxState::rolled_back : found;
-}
-
 std::optional<TxState> decide_resolution(std::optional<TxState> stored, std::optional<Code> error) {
   if (error == Code::conflict) return TxState::rolled_back;
   return error ? std::nullopt : stored;

@@ -22,14 +22,6 @@ enum class Verdict {
 Verdict decide_order(Seen seen);
 TxState state_of(Verdict verdict);
 
-/// Check-back, after the tombstone was offered: `inserted` if there was no row, else what was there. nullopt: a state
-/// that we do not know, so nothing is answered.
-///
-///                tombstone inserted ──▶ rolled back: a late commit fails on the marker
-///   no row ──▶ │
-///                marker was first  ───▶ what the marker says
-std::optional<TxState> decide_check(bool inserted, std::optional<TxState> found);
-
 /// After the local transaction: what the broker may be told now. nullopt: UNKNOWN, the broker asks later.
 /// An error is never a rollback (W3), with one exception: `conflict` means that the tombstone is in place.
 std::optional<TxState> decide_resolution(std::optional<TxState> stored, std::optional<Code> error);

@@ -26,22 +26,6 @@ TEST(Decisions, Order) {
   }
 }
 
-TEST(Decisions, Check) {
-  struct Case {
-    const char* what;
-    bool inserted;
-    std::optional<TxState> found;
-    std::optional<TxState> want;
-  };
-  constexpr Case kCases[] = {
-      {"nothing was there: the tombstone is in place", true, std::nullopt, kRolledBack},
-      {"committed before", false, kCommitted, kCommitted},
-      {"refused, or checked, before", false, kRolledBack, kRolledBack},
-      {"a state of a newer program", false, std::nullopt, std::nullopt},
-  };
-  for (const Case& c : kCases) EXPECT_EQ(decide_check(c.inserted, c.found), c.want) << c.what;
-}
-
 TEST(Decisions, Resolution) {
   struct Case {
     const char* what;

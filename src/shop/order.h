@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "participant/marker.h"
 
 namespace hf::shop {
 
@@ -50,7 +51,7 @@ struct Order {
 };
 
 /// The durable state of a transaction: the row in tx_marker.
-enum class TxState { committed, rolled_back };
+using participant::TxState;
 
 /// What the local transaction is asked to do.
 struct Attempt {

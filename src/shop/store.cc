@@ -14,10 +14,7 @@ std::vector<sql::Migration> migrations() {
   avail       BIGINT       NOT NULL CHECK (avail >= 0),
   sold        BIGINT       NOT NULL,
   CHECK (avail + sold = initial)))",
-            R"(CREATE TABLE tx_marker (
-  tx_id VARCHAR(64) NOT NULL PRIMARY KEY,
-  state VARCHAR(16) NOT NULL,
-  at_us BIGINT      NOT NULL))",
+            std::string(participant::kMarkerTable),
             R"(CREATE TABLE orders (
   order_id         VARCHAR(64)  NOT NULL PRIMARY KEY,
   tx_id            VARCHAR(64)  NOT NULL,
@@ -55,12 +52,6 @@ std::vector<std::string> split(const std::string& joined) {
     at = end + 1;
   }
   return parts;
-}
-
-std::optional<TxState> state_from(std::string_view text) {
-  if (text == "committed") return TxState::committed;
-  if (text == "rolled_back") return TxState::rolled_back;
-  return std::nullopt;
 }
 
 std::string_view text_of(OrderStatus status) { return status == OrderStatus::confirmed ? "confirmed" : "refused"; }
@@ -117,10 +108,8 @@ Order order_of(const Attempt& attempt, std::int64_t unit_price_minor, Verdict ve
 /// The local transaction. The marker comes first: it waits for a check-back that is under way, or is fenced by it,
 /// before any hot row is touched.
 Result<Placed> place_in(sql::Transaction& tx, const Attempt& attempt, const sys::Clock& clock) {
-  const std::int64_t begun_at_us = to_us(clock.wall());
-  HF_TRY(const bool ours, tx.insert_if_absent("INSERT INTO tx_marker (tx_id, state, at_us) VALUES (?, 'committed', ?)",
-                                              {attempt.order_id, begun_at_us}));
-  if (!ours) return Error{Code::conflict, "check-back has rolled this transaction back"};
+  const WallTime begun_at = clock.wall();
+  HF_TRY(participant::mark(tx, attempt.order_id, begun_at));
 
   std::optional<Order> known;
   if (attempt.idempotency_key) {
@@ -135,12 +124,10 @@ Result<Placed> place_in(sql::Transaction& tx, const Attempt& attempt, const sys:
                              {quantity, quantity, attempt.request.item, quantity}));
   }
   const Verdict verdict = decide_order({.key_known = known.has_value(), .stock_taken = taken == 1});
-  if (state_of(verdict) == TxState::rolled_back) {
-    HF_TRY(tx.execute("UPDATE tx_marker SET state = 'rolled_back' WHERE tx_id = ?", {attempt.order_id}));
-  }
+  if (state_of(verdict) == TxState::rolled_back) HF_TRY(participant::take_back(tx, attempt.order_id));
   if (verdict == Verdict::repeat) return Placed{std::move(*known), verdict};
   Order order = order_of(attempt, price->integer(0), verdict);
-  order.begun_at_us = begun_at_us;
+  order.begun_at_us = to_us(begun_at);
   order.committed_at_us = to_us(clock.wall());
   HF_TRY(insert_order(tx, order));
   return Placed{std::move(order), verdict};
@@ -175,13 +162,8 @@ Task<Placed> Store::place(Attempt attempt) {
 
 Task<std::optional<TxState>> Store::check(std::string tx_id) {
   using Answer = std::optional<TxState>;
-  std::function<Result<Answer>(sql::Transaction&)> work = [this, tx_id](sql::Transaction& tx) -> Result<Answer> {
-    HF_TRY(const bool inserted,
-           tx.insert_if_absent("INSERT INTO tx_marker (tx_id, state, at_us) VALUES (?, 'rolled_back', ?)",
-                               {tx_id, to_us(world_.clock.wall())}));
-    HF_TRY(const auto row, tx.query_one("SELECT state FROM tx_marker WHERE tx_id = ?", {tx_id}));
-    HF_ASSERT(row.has_value());
-    return decide_check(inserted, state_from(row->text(0)));
+  std::function<Result<Answer>(sql::Transaction&)> work = [this, id = std::move(tx_id)](sql::Transaction& tx) {
+    return participant::check_back(tx, id, world_.clock.wall());
   };
   co_return co_await db_.write<Answer>(std::move(work));
 }
@@ -203,9 +185,8 @@ Task<std::optional<Order>> Store::find_by_key(std::string idempotency_key) {
 
 Task<std::optional<TxState>> Store::marker(std::string tx_id) {
   using Answer = std::optional<TxState>;
-  std::function<Result<Answer>(sql::Reader&)> work = [id = std::move(tx_id)](sql::Reader& reader) -> Result<Answer> {
-    HF_TRY(const auto row, reader.query_one("SELECT state FROM tx_marker WHERE tx_id = ?", {id}));
-    return row ? state_from(row->text(0)) : Answer();
+  std::function<Result<Answer>(sql::Reader&)> work = [id = std::move(tx_id)](sql::Reader& reader) {
+    return participant::find_marker(reader, id);
   };
   co_return co_await db_.read<Answer>(std::move(work));
 }
