@@ -38,4 +38,65 @@ struct ShopConfig {
   std::size_t traces = 10'000;
 };
 
+// ---- two-phase commit (shop/two_phase): three services, each with its own store ------------------------------------
+
+/// Of payment and inventory: how their branches are kept (participant/branches.h).
+struct BranchStoreConfig {
+  /// XA branches where the database has them; false: reservations everywhere
+  bool xa = true;
+  /// Branches that are active at once; beyond it 503. 1 … 100 000
+  std::size_t open_max = 256;
+  /// A branch that was not asked to prepare for so long is rolled back. 1 s … 1 h
+  Duration active_max = 60s;
+  /// XA: how long a call waits for a row that another branch holds. 1 s … 50 s, whole seconds
+  Duration lock_wait = 2s;
+  /// How long ended branches are remembered; at least as long as the coordinator remembers. 1 h … 365 d
+  Duration keep_ended = 168h;
+};
+
+struct PaymentConfig {
+  /// Opened at the first start, "card;balance". An account that the database knows already is left as it is.
+  std::vector<std::string> accounts = {"card1;1000", "card2;2000", "card3;5000"};
+  BranchStoreConfig branches;
+};
+
+struct InventoryConfig {
+  /// Put on sale at the first start, "item;pieces;unit price". An item that the database knows is left as it is.
+  std::vector<std::string> stock = {"1;100;20", "2;150;25", "3;200;18", "4;10;60"};
+  BranchStoreConfig branches;
+};
+
+/// The order service of the two-phase commit shop.
+struct PlaceOrderConfig {
+  /// Where the other two are
+  std::string payment_url = "http://127.0.0.1:9651", inventory_url = "http://127.0.0.1:9652";
+  /// "parallel": payment and inventory are called at once. "sequential": one after the other. "auto": in parallel,
+  /// unless the inventory holds row locks until the end (XA): taken in no order, they would deadlock across servers
+  std::string calls = "auto";
+  /// New transactions for an order whose transaction was aborted for a passing reason (a lock wait). 1 … 20
+  std::size_t tries = 5;
+  /// Of one call to payment or inventory. 100 ms … 1 min
+  Duration call_timeout = 5s;
+  /// After so long the client hears that it is still under way. 1 s … 5 min
+  Duration answer_within = 15s;
+  /// How often orders whose transaction nobody waits for any more are asked about. 10 ms … 10 min
+  Duration ask_every = 1s;
+  /// Who is told of an order whose request names nobody: E.164
+  std::string phone = "+15550100001";
+  /// How, if the request does not say: sms, whatsapp, voice
+  std::vector<std::string> channels = {"sms"};
+  /// Topic of the confirmations
+  std::string topic = "ecommerce-orders";
+  /// Orders between their admission and their answer; beyond it 503. 1 … 100 000
+  std::size_t orders_in_flight = 1024;
+  /// What a refused client is told to wait. 1 s … 1 h, whole seconds
+  Duration retry_after = 1s;
+  /// How long a repeated request waits for the first with the same Idempotency-Key. 100 ms … 1 min
+  Duration repeat_wait = 10s;
+  /// How long close() waits for orders under way. 0 s … 5 min
+  Duration drain = 10s;
+  /// Transactions whose calls are remembered for `show tx`, in memory. 0 … 1 000 000
+  std::size_t traces = 10'000;
+};
+
 }  // namespace hf::shop
