@@ -13,6 +13,8 @@ Result<void> apply(ConfigSchema& schema, Config& config, const ConfigSources& so
     if (!text) return Error{Code::invalid, "the configuration cannot be read: " + text.error().message};
     HF_TRY(schema.apply_toml(*text, sources.file));
   }
+  if (!sources.shop.empty()) HF_TRY(schema.apply_assignment("shop.mode=" + sources.shop));
+  if (!sources.store.empty()) HF_TRY(schema.apply_assignment("process.store=" + sources.store));
   for (const std::string& assignment : sources.assignments) HF_TRY(schema.apply_assignment(assignment));
   if (!sources.data.empty()) config.data = sources.data;
   if (!sources.roles.empty()) config.roles = sources.roles;

@@ -1,6 +1,6 @@
 #pragma once
 
-/// From the command line's --config, --data, --roles, --set to one checked Config.
+/// From the command line's --config, --data, --roles, --shop, --store, --set to one checked Config.
 
 #include <string>
 #include <vector>
@@ -13,6 +13,7 @@ struct ConfigSources {
   std::string file;                      ///< TOML; empty: defaults
   std::string data;                      ///< wins over the file
   std::vector<std::string> roles;        ///< win over the file
+  std::string shop, store;               ///< shop.mode and process.store; win over the file
   std::vector<std::string> assignments;  ///< "section.key=value"; win over all
 };
 
