@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ struct BranchTx {
 };
 /// Business statements. An error (`conflict` with the text for the caller: "Insufficient stock!") makes the branch vote
 /// aborted. A guarded UPDATE that changed no row is such an error: check what execute() returns.
-/// It may run more than once (a trial, a batch that was rolled back): no effect but its SQL.
+/// It may run more than once (a trial, a batch that was rolled back), on a database thread, and as late as at prepare:
+/// it owns what it captures, and has no effect but its SQL (an answer goes into a shared_ptr it captured by value).
 using Work = std::function<Result<void>(BranchTx)>;
 /// Reservation only: moves what the branch holds (reserved → sold, or back), in the local transaction of the decision.
 using Settle = std::function<Result<void>(BranchTx, wire::two_phase::Decision)>;
@@ -64,7 +66,7 @@ enum class Ended {
   aborted,
   not_prepared,  ///< commit before prepare: nothing changed
   unknown,       ///< commit of a branch nobody heard of: nothing invented
-  heuristic,     ///< commit, but the branch is aborted (an operator, or the server lost it); recorded, alarmed
+  heuristic,     ///< it had ended the other way (an operator, or the server lost it): recorded, alarmed
 };
 /// A branch that voted and has no decision yet.
 struct InDoubt {
@@ -73,7 +75,10 @@ struct InDoubt {
 };
 /// A branch that ended against the decision, or by an operator.
 struct Heuristic {
-  std::string gtrid, decided, found, reason;
+  std::string gtrid;
+  std::string decided;  ///< what the coordinator said: "commit", "abort", or "" while it has not
+  std::string found;    ///< how the branch ended: "committed", "aborted"
+  std::string reason;   ///< the operator's, or what was met
   std::int64_t at_us = 0;
 };
 
@@ -89,6 +94,8 @@ class Branches {
   virtual Task<> run(std::string gtrid, std::string payload, Work work) = 0;
   /// Repeated: the same answer. `not_found` for a branch nobody opened. Errors: unavailable, timeout (ask again).
   virtual Task<Voted> prepare(std::string gtrid) = 0;
+  /// What is stored of its vote: nullopt if it has none, whatever is in memory. Errors: unavailable.
+  virtual Task<std::optional<Voted>> stored_vote(std::string gtrid) = 0;
   /// Repeated: the same answer. Errors: unavailable, timeout (ask again for ever).
   virtual Task<Ended> end(std::string gtrid, wire::two_phase::Decision decision) = 0;
   virtual Task<std::vector<InDoubt>> in_doubt() = 0;
