@@ -12,6 +12,7 @@
 
 #include "app/child_process.h"
 #include "app/cli.h"
+#include "app/data_layout.h"
 #include "app/demo_load.h"
 #include "app/demo_plan.h"
 #include "app/reconcile_command.h"
@@ -182,7 +183,7 @@ Task<reconcile::Report> Demo::settle() {
   ConfigSources sources;
   sources.file = folder_ + "/demo.toml";
   sources.data = folder_ + "/data";
-  HF_CO_TRY(const Config config, load_configuration(sources));
+  HF_CO_TRY(const Config config, load_configuration_beside(world_, sources));
   for (;;) {
     const reconcile::Window everything;
     Result<reconcile::Report> report = co_await run_reconciliation(world_, config, url("console"), "", everything);

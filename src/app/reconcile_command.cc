@@ -5,7 +5,9 @@
 #include <cstdio>
 
 #include "app/cli.h"
+#include "app/data_layout.h"
 #include "app/report.h"
+#include "app/stores.h"
 #include "base/log.h"
 #include "reconcile/readers.h"
 #include "sql/database.h"
@@ -21,7 +23,7 @@ struct Store {
 };
 
 Task<> read_store(sys::World world, Store store, std::string data, reconcile::Facts& facts) {
-  auto database = sql::open(world, store.url + "?mode=ro", data);
+  auto database = sql::open(world, with_option(store.url, "mode=ro"), data);
   if (!database) co_return database.error().with_context(fmt::format("opening {}'s database", store.name));
   const Result<void> read = co_await store.read(**database, facts);
   co_await (*database)->close();
@@ -70,12 +72,12 @@ Task<reconcile::Report> run_reconciliation(sys::World world, const Config& confi
 
 int reconcile_command(const ConfigSources& sources, const ReconcileOptions& options, bool json) {
   log::set_level(log::Level::error);
-  const Result<Config> config = load_configuration(sources);
+  sys::Loop loop;
+  const Result<Config> config = load_configuration_beside(loop.world(), sources);
   if (!config) {
     std::fprintf(stderr, "holdfast: %s\n", config.error().message.c_str());
     return kExitNotDone;
   }
-  sys::Loop loop;
   const Result<reconcile::Report> report = loop.run_until_done(check(loop.world(), *config, options));
   if (!report) {
     std::fprintf(stderr, "holdfast: could not check: %s\n", report.error().message.c_str());

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "app/broker_admin.h"
+#include "app/data_layout.h"
 #include "app/delivery_roles.h"
+#include "app/local_stores.h"
 #include "app/role_context.h"
 #include "app/shop_roles.h"
 #include "base/log.h"
@@ -21,7 +23,10 @@ asio::awaitable<void> keep(Task<> task, Result<void>& outcome) { outcome = co_aw
 
 struct Server::Impl {
   Impl(sys::World w, Config c)
-      : context(std::move(w), std::move(c)), shop(make_shop_roles(context)), delivery(context) {}
+      : context(std::move(w), std::move(c)),
+        local_stores(context.world),
+        shop(make_shop_roles(context)),
+        delivery(context) {}
 
   Result<void> open_doors();
   void use_actual_addresses();
@@ -32,6 +37,7 @@ struct Server::Impl {
   std::map<std::string, console::RoleStatus> status() const;
 
   RoleContext context;
+  LocalStores local_stores;
   std::function<void(const Error&)> failed;
   std::map<std::string, std::string> trouble;  ///< role → why it cannot work
   bool draining = false;
@@ -97,6 +103,7 @@ std::map<std::string, console::RoleStatus> Server::Impl::status() const {
     const auto found = trouble.find(role);
     all[role] = {"http://" + address, found == trouble.end() ? "" : found->second};
   }
+  for (const auto& [name, why] : local_stores.trouble()) all["mariadb-" + name] = {"", why};
   return all;
 }
 
@@ -125,6 +132,8 @@ Task<> Server::start() {
   HF_CO_TRY(s.open_doors());
   s.use_actual_addresses();
   if (s.context.config.has_role("console")) s.start_console();
+  HF_CO_TRY(check_layout(world, s.context.config));
+  HF_CO_TRY(co_await s.local_stores.start(s.context.config));
   s.begin_opening_stores();
   if (s.context.config.has_role("broker")) HF_CO_TRY(co_await s.start_broker());
   // The shop needs the broker alone: it starts beside the delivery.
@@ -134,7 +143,8 @@ Task<> Server::start() {
   const Result<void> delivery_started = co_await s.delivery.start();
   co_await beside.join();
   HF_CO_TRY(delivery_started);
-  co_return shop_started;
+  HF_CO_TRY(shop_started);
+  co_return claim_layout(world, s.context.config);
 }
 
 asio::awaitable<void> Server::stop() {
@@ -147,6 +157,7 @@ asio::awaitable<void> Server::stop() {
   co_await s.context.doors.drain("broker", deadline);
   co_await s.stop_broker();
   co_await s.context.stores.close();
+  co_await s.local_stores.stop();
   co_await s.context.doors.drain("console", deadline);
 }
 

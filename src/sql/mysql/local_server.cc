@@ -274,6 +274,11 @@ pid_t LocalServer::pid() const {
   return pid_;
 }
 
+void LocalServer::wait_until_gone() const {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return pid_ < 0; });
+}
+
 void LocalServer::kill_now() { stop(SIGKILL); }
 void LocalServer::shut_down() { stop(SIGTERM); }
 

@@ -45,6 +45,8 @@ class LocalServer {
   pid_t pid() const;                            ///< -1 when it does not run
   bool running() const { return pid() > 0; }
 
+  void wait_until_gone() const;  ///< however it ends; a thread of its own may wait here
+
   void kill_now();             ///< kill -9, and waits until it is gone
   void shut_down();            ///< SIGTERM, and waits; kill -9 after a minute
   Result<void> start_again();  ///< after one of these, on the same folder, socket and port
@@ -68,7 +70,7 @@ class LocalServer {
   std::uint16_t port_ = 0;
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   pid_t pid_ = -1;       ///< set and reset by the keeper; while it is set, the id is ours: not yet reaped
   bool forked_ = false;  ///< the keeper has tried
   std::thread keeper_;
