@@ -98,7 +98,8 @@ class Outbox {
   /// Publishes `id` once more: whoever asks again has lost it. False: there is no such row any more.
   Result<bool> resend(sql::Transaction& tx, const std::string& id) const;
 
-  /// A transaction with a put() in it is durable: the relay looks now. Optional: polling finds it, later.
+  /// A transaction with a put(), done() or resend() in it is durable: the relay looks now. Optional: polling finds it,
+  /// later.
   void committed();
 
   Task<std::optional<OutboxEntry>> find(std::string id);

@@ -69,7 +69,14 @@ POINTS = {
     "router.after_call": Point(),
     "router.after_record": Point(),
 }
-NOT_HERE = {"sys.test": "nowhere in the product; sys/fault_points_test.cc"}
+NOT_HERE = {
+    "sys.test": "nowhere in the product; sys/fault_points_test.cc",
+    "outbox.between": "shop/local_table: tests/sim/local_table_test.cc, tests/acceptance/rows/local_message_table.py",
+    "outbox.after_claim": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
+    "outbox.after_publish": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
+    "outbox.after_record": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
+    "inbox.between": "participant/inbox_test.cc, tests/sim/local_table_test.cc",
+}
 
 
 def survive(context, fault, settings, must_die):
