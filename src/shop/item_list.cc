@@ -3,9 +3,8 @@
 #include <charconv>
 
 namespace hf::shop {
-namespace {
 
-std::vector<std::string_view> split(std::string_view text) {
+std::vector<std::string_view> split_entry(std::string_view text) {
   std::vector<std::string_view> parts;
   for (std::size_t at = 0;;) {
     const std::size_t end = text.find(';', at);
@@ -15,7 +14,7 @@ std::vector<std::string_view> split(std::string_view text) {
   }
 }
 
-Result<std::int64_t> number(std::string_view text, std::int64_t min, std::int64_t max, std::string_view what) {
+Result<std::int64_t> parse_number(std::string_view text, std::int64_t min, std::int64_t max, std::string_view what) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
@@ -24,15 +23,17 @@ Result<std::int64_t> number(std::string_view text, std::int64_t min, std::int64_
   return value;
 }
 
+namespace {
+
 Result<Item> parse_item(std::string_view entry) {
-  const std::vector<std::string_view> parts = split(entry);
+  const std::vector<std::string_view> parts = split_entry(entry);
   if (parts.size() != 4) return Error{Code::invalid, "an item is \"id;name;price in minor units;pieces\""};
   Item item;
-  HF_TRY(item.id, number(parts[0], 1, INT64_MAX, "the id"));
+  HF_TRY(item.id, parse_number(parts[0], 1, INT64_MAX, "the id"));
   item.name = std::string(parts[1]);
   if (item.name.empty() || item.name.size() > 200) return Error{Code::invalid, "the name must have 1 … 200 bytes"};
-  HF_TRY(item.price_minor, number(parts[2], 0, kPriceMinorMax, "the price"));
-  HF_TRY(item.initial, number(parts[3], 0, 1'000'000'000, "pieces"));
+  HF_TRY(item.price_minor, parse_number(parts[2], 0, kPriceMinorMax, "the price"));
+  HF_TRY(item.initial, parse_number(parts[3], 0, 1'000'000'000, "pieces"));
   item.available = item.initial;
   return item;
 }
