@@ -76,6 +76,12 @@ NOT_HERE = {
     "outbox.after_publish": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
     "outbox.after_record": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
     "inbox.between": "participant/inbox_test.cc, tests/sim/local_table_test.cc",
+    "shop.tx_begun": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "shop.tx_stored": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "shop.tx_worked": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "shop.tx_decided": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "shop.tx_completion": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "shop.tx_confirmed": "shop/two_phase: tests/two_phase/orders_test.cc",
 }
 
 

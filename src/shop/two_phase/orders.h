@@ -13,6 +13,7 @@
 
 #include "mq/client.h"
 #include "net/http.h"
+#include "participant/outbox.h"
 #include "participant/two_phase.h"
 #include "shop/config.h"
 #include "sql/database.h"
@@ -24,7 +25,7 @@ class Orders {
  public:
   /// `link`: base_url, coordinator_url, secret and times; its name is set here ("order").
   Orders(sys::World world, PlaceOrderConfig config, participant::TwoPhaseConfig link, sql::Database& database,
-         mq::Client& client, participant::SendHttp send);
+         mq::Client& client, participant::SendHttp send, participant::OutboxConfig outbox = {});
   ~Orders();
   Orders(const Orders&) = delete;
   Orders& operator=(const Orders&) = delete;
@@ -35,6 +36,8 @@ class Orders {
   Task<> start();
   /// Outlives no request: stop the listener first.
   net::HttpHandler handler();
+  /// Confirmations on their way to the broker, for the administration.
+  participant::Outbox& outbox();
   /// Admits nothing more, waits for orders under way, stops publishing.
   asio::awaitable<void> close();
 
