@@ -5,6 +5,7 @@
 #include "app/demo.h"
 #include "app/reconcile_command.h"
 #include "app/serve.h"
+#include "app/sql_command.h"
 #include "sys/fault_points.h"
 
 namespace hf::app {
@@ -73,6 +74,16 @@ void add_reconcile(CommandLine& line) {
   });
 }
 
+void add_sql(CommandLine& line) {
+  auto options = std::make_shared<SqlOptions>();
+  auto* sql = line.app().add_subcommand("sql", "look into a store, beside the processes that use it; reads only");
+  line.add_config_options(sql);
+  sql->add_option("store", options->store, "shop, payment, inventory, coordinator, router, notifier or phone")
+      ->required();
+  sql->add_option("statement", options->statement, "SELECT …, describe TABLE, show tables")->required();
+  line.on(sql, [&line, options] { return sql_command(line.sources(), *options, line.json()); });
+}
+
 void add_config(CommandLine& line) {
   auto* config = line.app().add_subcommand("config", "the configuration");
   config->require_subcommand(1);
@@ -92,6 +103,7 @@ void add_serving(CommandLine& line) {
   add_serve(line);
   add_demo(line);
   add_reconcile(line);
+  add_sql(line);
   add_config(line);
 }
 

@@ -56,7 +56,7 @@ class CommandLine {
 /// To standard error; the exit code "not done".
 int print_error(const Error& error);
 
-void add_serving(CommandLine& line);       ///< serve, demo, reconcile, config
+void add_serving(CommandLine& line);       ///< serve, demo, reconcile, sql, config
 void add_orders(CommandLine& line);        ///< order, show
 void add_messages(CommandLine& line);      ///< dlq, topic, group
 void add_transactions(CommandLine& line);  ///< tx

@@ -40,6 +40,10 @@ std::int64_t Row::integer_or(std::size_t column, std::int64_t other) const {
   return is_null(column) ? other : integer(column);
 }
 
+Result<std::vector<std::string>> Reader::columns(std::string_view) {
+  return Error{Code::internal, "this database does not name its columns"};
+}
+
 Result<std::optional<Row>> Reader::query_one(std::string_view sql, Params params) {
   HF_TRY(Rows rows, query(sql, std::move(params)));
   HF_ASSERT(rows.size() <= 1);

@@ -37,6 +37,7 @@ class Row {
   std::int64_t integer(std::size_t column) const;
   double real(std::size_t column) const;
   const std::string& text(std::size_t column) const;
+  const Value& value(std::size_t column) const { return values_.at(column); }
   std::string text_or(std::size_t column, std::string other) const;
   std::int64_t integer_or(std::size_t column, std::int64_t other) const;
 
@@ -53,6 +54,8 @@ class Reader {
   virtual ~Reader() = default;
   /// Statements are prepared once per connection and kept.
   virtual Result<Rows> query(std::string_view sql, Params params = {}) = 0;
+  /// What `sql` would call its columns: for people. One name per column of query()'s rows.
+  virtual Result<std::vector<std::string>> columns(std::string_view sql);
   /// The only row, or nullopt. Asserts that there is no second.
   Result<std::optional<Row>> query_one(std::string_view sql, Params params = {});
 };

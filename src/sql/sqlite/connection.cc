@@ -124,6 +124,13 @@ Result<Rows> Connection::query(std::string_view sql, Params params) {
   return rows;
 }
 
+Result<std::vector<std::string>> Connection::columns(std::string_view sql) {
+  HF_TRY(sqlite3_stmt* const statement, prepare(sql));
+  std::vector<std::string> names;
+  for (int i = 0; i < ::sqlite3_column_count(statement); ++i) names.emplace_back(::sqlite3_column_name(statement, i));
+  return names;
+}
+
 Result<std::int64_t> Connection::execute(std::string_view sql, Params params) {
   const sqlite3_int64 before = sqlite3_total_changes64(db_);
   HF_TRY(run(sql, params, nullptr));
