@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 
+#include "coordinator/config.h"
 #include "net/http.h"
 #include "sql/database.h"
 #include "sys/world.h"
@@ -22,22 +23,6 @@
 namespace hf::coordinator {
 
 using SendHttp = std::function<Task<net::HttpResponse>(net::HttpRequest request, std::string url, Monotonic deadline)>;
-
-struct CoordinatorConfig {
-  std::string id = "local";       ///< 1 … 12 of [a-z0-9-]; stable, and no two coordinators share one
-  std::string base_url;           ///< where participants reach it; "" : set by app from the listener
-  std::string secret;             ///< shared with participants and initiators; empty: nobody is asked (loopback only)
-  Duration prepare_timeout = 5s;  ///< silence for so long is a no
-  Duration notify_timeout = 5s;   ///< of one try
-  Duration retry_first = 100ms;   ///< between tries of a notify; doubles
-  Duration retry_max = 10s;
-  Duration active_max = 60s;               ///< nobody asked for commit or abort: aborted (nobody has voted yet)
-  std::size_t transactions_max = 100'000;  ///< unfinished ones; beyond: 503
-  std::size_t participants_max = 64;       ///< in one transaction
-  Duration keep_finished = 168h;           ///< for outcome queries and the views
-};
-/// Errors: invalid, naming the field.
-Result<void> check(const CoordinatorConfig& config);
 
 /// One strand. `database` outlives it; stop() is awaited before it is destroyed.
 class Coordinator {

@@ -82,6 +82,17 @@ NOT_HERE = {
     "shop.tx_decided": "shop/two_phase: tests/two_phase/orders_test.cc",
     "shop.tx_completion": "shop/two_phase: tests/two_phase/orders_test.cc",
     "shop.tx_confirmed": "shop/two_phase: tests/two_phase/orders_test.cc",
+    "coordinator.before_prepare": "coordinator/faults_test.cc",
+    "coordinator.after_first_prepare": "coordinator/faults_test.cc",
+    "coordinator.after_prepares": "coordinator/faults_test.cc",
+    "coordinator.before_decision": "coordinator/faults_test.cc",
+    "coordinator.after_decision": "coordinator/faults_test.cc",
+    "coordinator.after_first_notify": "coordinator/faults_test.cc",
+    "coordinator.after_last_notify": "coordinator/faults_test.cc",
+    "coordinator.prepare_request": "coordinator/faults_test.cc",
+    "coordinator.prepare_reply": "coordinator/faults_test.cc",
+    "coordinator.notify_request": "coordinator/faults_test.cc",
+    "coordinator.notify_ack": "coordinator/faults_test.cc",
 }
 
 
