@@ -30,7 +30,7 @@ Result<void> check(const CoordinatorConfig& config) {
   }
   HF_TRY(check_duration("prepare_timeout", config.prepare_timeout, 10ms, 10min));
   HF_TRY(check_duration("notify_timeout", config.notify_timeout, 10ms, 10min));
-  HF_TRY(check_duration("retry_max", config.retry_max, 1ms, 1h));
+  HF_TRY(check_duration("retry_max", config.retry_max, 1ms, 24h));
   HF_TRY(check_duration("retry_first", config.retry_first, 1ms, config.retry_max));
   HF_TRY(check_duration("active_max", config.active_max, 10ms, 24h));
   HF_TRY(check_duration("keep_finished", config.keep_finished, 1s, 24h * 3650));

@@ -14,7 +14,7 @@ struct CoordinatorConfig {
   Duration prepare_timeout = 5s;  ///< 10 ms … 10 min; silence for so long is a no
   Duration notify_timeout = 5s;   ///< 10 ms … 10 min; of one try
   Duration retry_first = 100ms;   ///< 1 ms … retry_max; between tries of a notify; doubles
-  Duration retry_max = 10s;       ///< … 1 h
+  Duration retry_max = 10s;       ///< … 24 h
   Duration active_max = 60s;      ///< 10 ms … 24 h; nobody asked for commit or abort: aborted (nobody has voted yet)
   std::size_t transactions_max = 100'000;  ///< ≥ 1; unfinished ones; beyond: 503
   std::size_t participants_max = 64;       ///< 1 … 1 000; in one transaction
