@@ -94,10 +94,11 @@ std::string oceanbase_variables(const SessionOptions& options) {
       microseconds(options.idle_timeout), microseconds(options.lock_timeout));
 }
 
-/// Above READ COMMITTED a write to a row that changed since the snapshot must fail (1020) and be retried, or the
-/// update is lost. MariaDB does that from 10.11.8 on, when asked to.
+/// In REPEATABLE READ a write to a row that changed since the snapshot must fail (1020) and be retried, or the update
+/// is lost. MariaDB does that from 10.11.8 on, when asked to. In SERIALIZABLE reads lock, and nothing changes
+/// meanwhile.
 std::string mariadb_variables(const SessionOptions& options) {
-  const bool snapshot = options.isolation != Isolation::read_committed;
+  const bool snapshot = options.isolation == Isolation::repeatable_read;
   return fmt::format(
       "SET {}, sql_mode = '{}', max_statement_time = {:.3f}, idle_transaction_timeout = {}, "
       "innodb_lock_wait_timeout = {}, lock_wait_timeout = {}{}",
