@@ -40,6 +40,7 @@ std::string chain_hash(const std::string& before, std::string_view payload);
 class RecentIds {
  public:
   void add(const std::string& gtrid);
+  void remove(const std::string& gtrid) { ids_.erase(gtrid); }
   bool contains(const std::string& gtrid) const { return ids_.contains(gtrid); }
 
  private:

@@ -27,10 +27,12 @@ namespace hf::participant {
 using SendHttp = std::function<Task<net::HttpResponse>(net::HttpRequest request, std::string url, Monotonic deadline)>;
 
 struct TwoPhaseConfig {
-  std::string name;             ///< as in BranchConfig; also the participant id at the coordinator
+  std::string name;             ///< as in BranchConfig; the participant id at the coordinator is "<name>:<life>"
   std::string base_url;         ///< where the coordinator reaches this service: "http://127.0.0.1:9651"; stable
   std::string coordinator_url;  ///< whom to ask for outcomes: "http://127.0.0.1:36789"
-  std::string secret;  ///< shared; sent with every call, demanded of every prepare and notify. Empty: nobody is asked
+  /// Shared; sent to that coordinator with every call, and to nobody else; demanded of every prepare and notify. Then
+  /// transactions of other coordinators are refused. Empty: nobody is asked.
+  std::string secret;
   Duration call_timeout = 5s;
   Duration ask_after = 5s;  ///< T1: in doubt for so long: asks the outcome, then again with back-off, for ever
   Duration ask_max = 30s;
@@ -47,6 +49,8 @@ class Participant {
 
   /// Adds prepare and notify. Answers as docs/protocols/two-phase-commit.md lists them; 401 without the secret.
   void mount(net::HttpRouter& router);
+  /// /admin/branches/{name}: what is in doubt, what went against a decision, and an operator's word (branches_admin.h).
+  net::HttpHandler admin_http();
   /// Begins to ask for the outcome of branches in doubt.
   Task<> start();
   asio::awaitable<void> stop();
@@ -72,8 +76,9 @@ class Initiator {
   /// Registers this service for the outcome (Protocol::completion): mount_completion's handler is called, for certain
   /// and perhaps more than once, after every branch has acknowledged a commit, or when the transaction is aborted.
   Task<> await_completion(std::string gtrid);
-  /// Runs the two phases; completes when the decision is durable. Errors: timeout, unavailable: not known; ask
-  /// outcome(), or repeat commit(): it answers what was decided.
+  /// Runs the two phases; completes when the decision is durable, at most after 3 × call_timeout. Errors: timeout,
+  /// unavailable: not known; ask outcome(), or repeat commit(): it answers what was decided · not_found, conflict,
+  /// denied: the coordinator refuses.
   Task<wire::two_phase::OutcomeReport> commit(std::string gtrid);
   Task<wire::two_phase::OutcomeReport> abort(std::string gtrid, std::string reason);
   Task<wire::two_phase::OutcomeReport> outcome(std::string gtrid);

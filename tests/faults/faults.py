@@ -93,6 +93,12 @@ NOT_HERE = {
     "coordinator.prepare_reply": "coordinator/faults_test.cc",
     "coordinator.notify_request": "coordinator/faults_test.cc",
     "coordinator.notify_ack": "coordinator/faults_test.cc",
+    "participant.before_prepare": "participant/participant_kill_test.cc",
+    "participant.after_prepare": "participant/participant_kill_test.cc",
+    "participant.before_end": "participant/participant_kill_test.cc",
+    "participant.after_end": "participant/participant_kill_test.cc",
+    "participant.prepare_reply": "participant/two_phase_test.cc",
+    "participant.notify_reply": "participant/two_phase_test.cc",
 }
 
 
