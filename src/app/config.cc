@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "coordinator/coordinator.h"
 #include "phone/phone.h"
 #include "router/router.h"
 
@@ -26,7 +27,13 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 bool is_loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
+/// Orders of the mode "message" are transactional messages; an outbox publishes ordinary ones.
+std::vector<std::string> topics_of(const Config& config) {
+  return {config.shop.topic + (config.mode == ShopMode::message ? ":TRANSACTION" : ":NORMAL")};
+}
+
 Result<void> settle_broker(Config& config) {
+  if (config.broker_topics.empty()) config.broker_topics = topics_of(config);
   config.broker.topics.clear();
   for (const std::string& entry : config.broker_topics) {
     const std::vector<std::string> parts = split(entry, ':');
@@ -121,6 +128,7 @@ Result<void> settle_two_phase(Config& config) {
     return Error{Code::invalid, "two_phase.keep_ended is shorter than coordinator.keep_finished"};
   }
   config.coordinator.secret = keys.secret;
+  HF_TRY(coordinator::check(config.coordinator));
   config.payment.branches = config.inventory.branches = keys.branches;
   shop::PlaceOrderConfig& orders = config.place_order;
   if (!keys.payment_url.empty()) orders.payment_url = keys.payment_url;

@@ -67,11 +67,13 @@ struct Config {
   shop::InventoryConfig inventory;
   shop::PlaceOrderConfig place_order;
   TwoPhaseKeys two_phase;
+  /// Where the coordinator reaches each of them; empty: its listener.
+  std::map<std::string, std::string> base_urls{{"shop", ""}, {"payment", ""}, {"inventory", ""}};
   ShopMode mode = ShopMode::message;
   StoreKind store = StoreKind::sqlite;
 
   // As written in the file; settle() puts them into the structs above.
-  std::vector<std::string> broker_topics{"ecommerce-orders:TRANSACTION"}, broker_groups{"router"};
+  std::vector<std::string> broker_topics, broker_groups{"router"};
   std::string broker_access_key, broker_secret_key, check_profile = "default";
   std::vector<std::string> router_topics{"ecommerce-orders;ecommerce.orders;order.confirmed"};
   std::string router_access_key = "holdfast", router_secret_key = "holdfast";

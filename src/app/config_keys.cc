@@ -39,7 +39,8 @@ void describe(ConfigSchema& schema, Config& config) {
       .text("advertise", config.broker.advertise, "host:port given to clients; empty: the address each client used")
       .flag("auto_create_topics", config.broker.auto_create_topics, "an unknown topic is created, type MIXED")
       .flag("auto_create_groups", config.broker.auto_create_groups, "an unknown consumer group is created")
-      .list("topics", config.broker_topics, "created at start: \"name\" or \"name:NORMAL|TRANSACTION|MIXED\"")
+      .list("topics", config.broker_topics,
+            "created at start: \"name\" or \"name:NORMAL|TRANSACTION|MIXED\"; empty: those of shop.mode")
       .list("groups", config.broker_groups, "created at start; they see each topic from its first message on")
       .integer("max_attempts", config.broker.max_attempts, 1, 1000, "deliveries before a message is dead-lettered")
       .choice("check_profile", config.check_profile, {"default", "window-15s"},
@@ -73,6 +74,7 @@ void describe(ConfigSchema& schema, Config& config) {
       .integer("orders_in_flight", config.shop.orders_in_flight, std::size_t{1}, std::size_t{100'000}, "beyond: 503")
       .duration("retry_after", config.shop.retry_after, 1s, 1h, "what a refused client is told to wait")
       .duration("repeat_wait", config.shop.repeat_wait, 100ms, 1min, "how long a repeat waits for the first of its key")
+      .text("base_url", config.base_urls["shop"], "2pc: where the coordinator reaches it; empty: its listener")
       .choice("calls", config.place_order.calls, {"auto", "parallel", "sequential"},
               "2pc: payment and inventory at once, or one after the other; auto: at once, unless rows stay locked (XA)")
       .integer("tries", config.place_order.tries, std::size_t{1}, std::size_t{20},
@@ -88,12 +90,14 @@ void describe(ConfigSchema& schema, Config& config) {
 
   auto& payment = schema.section("payment", "the payment service (2pc)");
   describe_listen(payment, config.payment_listen, "HTTP: POST /payment/pay, inside a transaction");
-  payment.text("database", config.payment_database, "where accounts and their branches are kept")
+  payment.text("base_url", config.base_urls["payment"], "where the coordinator reaches it; empty: its listener")
+      .text("database", config.payment_database, "where accounts and their branches are kept")
       .list("accounts", config.payment.accounts, "opened at the first start: \"card;balance\"");
 
   auto& inventory = schema.section("inventory", "the inventory service (2pc, outbox)");
   describe_listen(inventory, config.inventory_listen, "HTTP: POST /inventory/getTotalPrice, /inventory/updateStock");
-  inventory.text("database", config.inventory_database, "where stock and its branches are kept")
+  inventory.text("base_url", config.base_urls["inventory"], "where the coordinator reaches it; empty: its listener")
+      .text("database", config.inventory_database, "where stock and its branches are kept")
       .list("stock", config.inventory.stock, "put on sale at the first start: \"item;pieces;unit price\"");
 
   auto& coordinator = schema.section("coordinator", "the transaction coordinator (2pc)");
