@@ -3,6 +3,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "sql/mysql/database.h"
 #include "sql/sqlite/database.h"
 
 namespace hf::sql {
@@ -54,10 +55,11 @@ Result<std::optional<Row>> Reader::query_one(std::string_view sql, Params params
 Result<std::unique_ptr<Database>> open(sys::World world, std::string_view url, const std::string& base_dir) {
   constexpr std::string_view kSqlite = "sqlite:", kReadOnly = "?mode=ro";
   if (url.starts_with("mysql:")) {
-    return Error{Code::invalid, "mysql:// is not built yet; sqlite:<file> is"};
+    HF_TRY(mysql::Settings settings, mysql::parse_url(url));
+    return mysql::MysqlDatabase::open(std::move(world), std::move(settings));
   }
   if (!url.starts_with(kSqlite)) {
-    return Error{Code::invalid, "a database URL is sqlite:<file>, not \"" + std::string(url) + "\""};
+    return Error{Code::invalid, "a database URL is sqlite:<file> or mysql://user@host/database"};
   }
   std::string_view file = url.substr(kSqlite.size());
   sqlite::Options options;

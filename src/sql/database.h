@@ -107,9 +107,10 @@ class Database {
   virtual Task<> read_erased(std::function<Result<void>(Reader&)> work) = 0;
 };
 
-/// "sqlite:relative/or/absolute.db" (relative to `base_dir`), later "mysql://user@host/db" (`invalid`: not built yet).
-/// "sqlite:shop.db?mode=ro" only reads, beside another process that writes. Blocks: at start, or on a worker.
-/// Errors: invalid (URL) · conflict (another process has it) · denied (folder or file not writable) · corrupt.
+/// "sqlite:relative/or/absolute.db" (relative to `base_dir`), or "mysql://user:password@host/db" (mysql/settings.h has
+/// its options). "?mode=ro" only reads, beside another process that writes. Blocks: at start, or on a worker.
+/// Errors: invalid (URL; a server that may lose what it acknowledges) · conflict (another process has it) · denied
+/// (folder or file not writable; login) · unavailable (server) · corrupt.
 Result<std::unique_ptr<Database>> open(sys::World world, std::string_view url, const std::string& base_dir);
 
 template <class T>

@@ -82,13 +82,17 @@ std::int64_t microseconds(milliseconds time) { return std::chrono::microseconds(
 
 /// Determinism: what a server, a tenant or a driver has as its default does not reach our statements.
 constexpr std::string_view kEverywhere = "autocommit = 1, time_zone = '+00:00'";
-constexpr std::string_view kStrict = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+/// Wrong values are refused, not bent; quotes, backslashes and || mean what they mean in SQLite and in the standard.
+constexpr std::string_view kStrict =
+    "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,"
+    "PIPES_AS_CONCAT";
 
 /// A lost client must not hold locks for a day, which is OceanBase's default since 4.0; a marker must be read from the
 /// leader, never from a follower.
 std::string oceanbase_variables(const SessionOptions& options) {
   return fmt::format(
-      "SET {}, sql_mode = 'STRICT_ALL_TABLES', ob_query_timeout = {}, ob_trx_timeout = {}, ob_trx_idle_timeout = {}, "
+      "SET {}, sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT', ob_query_timeout = {}, "
+      "ob_trx_timeout = {}, ob_trx_idle_timeout = {}, "
       "ob_trx_lock_timeout = {}, ob_read_consistency = 'STRONG'",
       kEverywhere, microseconds(options.statement_timeout), microseconds(options.transaction_timeout),
       microseconds(options.idle_timeout), microseconds(options.lock_timeout));
@@ -127,6 +131,10 @@ std::string variables(Flavour flavour, const SessionOptions& options) {
 }
 
 }  // namespace
+
+std::string_view collation(Flavour flavour) {
+  return flavour == Flavour::mariadb ? "utf8mb4_nopad_bin" : "utf8mb4_bin";
+}
 
 Result<LoginName> parse_login_name(std::string_view name, std::string_view tenant, std::string_view cluster) {
   HF_TRY(LoginName login, parse_name(name));

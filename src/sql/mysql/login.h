@@ -56,4 +56,8 @@ struct SessionOptions {
 /// of them must succeed, or the session is not used.
 std::vector<std::string> session_settings(Flavour flavour, const SessionOptions& options);
 
+/// How our databases and tables compare texts: byte by byte, as SQLite does. MariaDB also without padding, so that 'a'
+/// and 'a ' are two keys; the others have no such collation for utf8mb4 in common.
+std::string_view collation(Flavour flavour);
+
 }  // namespace hf::sql::mysql

@@ -107,7 +107,8 @@ TEST(MysqlLogin, OceanBaseIsToldEveryVariable) {
   EXPECT_EQ(all(Flavour::oceanbase, options),
             "SET NAMES utf8mb4\n"
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED\n"
-            "SET autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES', ob_query_timeout = 5000000, "
+            "SET autocommit = 1, time_zone = '+00:00', sql_mode = "
+            "'STRICT_ALL_TABLES,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT', ob_query_timeout = 5000000, "
             "ob_trx_timeout = 30000000, ob_trx_idle_timeout = 100000000, ob_trx_lock_timeout = 1000000, "
             "ob_read_consistency = 'STRONG'\n");
 }
