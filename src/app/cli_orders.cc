@@ -1,4 +1,5 @@
 #include "app/command_line.h"
+#include "console/coordinator_commands.h"
 
 namespace hf::app {
 namespace {
@@ -27,7 +28,16 @@ void add_show(CommandLine& line) {
     line.on_client(one, [id, command](AdminClient& client, Format format) { return command(client, *id, format); });
   };
   add("order", "an order, from the click to the phone", console::show_order);
-  add("tx", "a transactional message", console::show_transaction);
+  auto* tx = show->add_subcommand("tx", "a transactional message, or a global transaction (ids begin with hf1.)");
+  auto http = std::make_shared<bool>(false), trace = std::make_shared<bool>(false);
+  tx->add_option("id", *id, "its id")->required();
+  tx->add_flag("--http", *http, "global transactions: the headers of the calls, too");
+  tx->add_flag("--trace", *trace, "global transactions: what ran beside what; always shown");
+  line.on_client(tx, [id, http](AdminClient& client, Format format) {
+    const bool global = id->starts_with(console::kGlobalTransactionPrefix);
+    return global ? console::show_global_transaction(client, *id, *http, format)
+                  : console::show_transaction(client, *id, format);
+  });
   add("event", "an event: the rules it matched and its deliveries", console::show_event);
   add("delivery", "a delivery and its attempts", console::show_delivery);
   add("notification", "a notification, by its id, SID or event id", console::show_notification);
