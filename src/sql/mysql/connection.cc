@@ -116,14 +116,18 @@ Result<void> Connection::connect(const Settings& settings, Purpose purpose) {
   flavour_ = settings.flavour.value_or(flavour_);
   HF_TRY(control(join(session_settings(flavour_, options_for(settings, purpose)))));
   if (purpose == Purpose::write) HF_TRY(check_durability());
-  if (settings.create && purpose != Purpose::read) {
-    HF_TRY(control(fmt::format("CREATE DATABASE IF NOT EXISTS `{}` CHARACTER SET utf8mb4 COLLATE {}", settings.database,
-                               collation(flavour_))));
-  }
-  if (::mysql_select_db(mysql_, settings.database.c_str()) != 0) {
-    return failure_of(Phase::statement, "USE " + settings.database);
-  }
-  return ok();
+  return choose_database(settings);
+}
+
+Result<void> Connection::choose_database(const Settings& settings) {
+  constexpr unsigned kUnknownDatabase = 1049;
+  if (::mysql_select_db(mysql_, settings.database.c_str()) == 0) return ok();
+  Error error = failure_of(Phase::statement, "USE " + settings.database);
+  if (!settings.create || last_failure_->number != kUnknownDatabase) return error;
+  HF_TRY(control(fmt::format("CREATE DATABASE IF NOT EXISTS `{}` CHARACTER SET utf8mb4 COLLATE {}", settings.database,
+                             collation(flavour_))));
+  if (::mysql_select_db(mysql_, settings.database.c_str()) == 0) return ok();
+  return failure_of(Phase::statement, "USE " + settings.database);
 }
 
 /// What such a server acknowledges, it may forget: a commit, or a PREPARED branch. Checked at each login, for a server
@@ -225,12 +229,12 @@ void Connection::forget_statements() {
 
 // ---- the driver's own ----------------------------------------------------------------------------------------------
 
-Result<void> Connection::begin(std::string_view sql) {
+Result<void> Connection::begin(std::string_view sql, Phase phase) {
   HF_ASSERT(usable_);
   broken_.reset();
   last_failure_.reset();
   rows_changed_ = 0;
-  return control(sql);
+  return control(sql, phase);
 }
 
 Result<void> Connection::control(std::string_view sql, Phase phase) {

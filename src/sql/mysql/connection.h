@@ -54,7 +54,7 @@ class Connection final : public Transaction {
   Result<bool> insert_if_absent(std::string_view sql, Params params = {}) override;
 
   /// Begins anew: `sql` starts a transaction (and may do more). Forgets the latch and the counts.
-  Result<void> begin(std::string_view sql);
+  Result<void> begin(std::string_view sql, Phase phase = Phase::statement);
   /// Statements of the driver, not of units: transaction control, DDL. Several, separated by ';', go in one round trip;
   /// the first error ends them. Results are thrown away.
   Result<void> control(std::string_view sql, Phase phase = Phase::statement);
@@ -74,6 +74,7 @@ class Connection final : public Transaction {
   std::int64_t rows_changed() const { return rows_changed_; }
   /// False: the session is gone or in doubt; only to be destroyed.
   bool usable() const { return usable_; }
+  void abandon() { usable_ = false; }
 
   Flavour flavour() const { return flavour_; }
   Monotonic opened_at() const { return opened_at_; }
@@ -83,6 +84,7 @@ class Connection final : public Transaction {
   Connection() = default;
   Result<void> connect(const Settings& settings, Purpose purpose);
   Result<void> check_durability();
+  Result<void> choose_database(const Settings& settings);
   Result<st_mysql_stmt*> prepare(std::string_view sql);
   Result<st_mysql_stmt*> run(std::string_view sql, const Params& params);
   std::int64_t count_changes(st_mysql_stmt* statement);

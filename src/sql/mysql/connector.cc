@@ -29,7 +29,7 @@ Result<std::unique_ptr<Connection>> Connector::connect_now(Purpose purpose) {
     (*connection)->set_opened_at(world_.clock.now());
     failures_ = 0;
     refused_.reset();
-  } else {
+  } else if (connection.error().code == Code::unavailable || connection.error().code == Code::exhausted) {
     ask_again_ = world_.clock.now() + pause_after(failures_++, world_.random);
     refused_ = connection.error();
   }

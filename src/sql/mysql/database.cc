@@ -51,6 +51,7 @@ Result<void> MysqlDatabase::connect() {
                                       {"server", to_string(first->flavour())},
                                       {"isolation", to_string(settings_.session.isolation)},
                                       {"transaction_timeout_ms", settings_.session.transaction_timeout.count()}});
+    flavour_ = first->flavour();
     writer_.pool().give(std::move(first));
   }
   HF_TRY(std::unique_ptr<Connection> first, readers_.take());
@@ -78,6 +79,12 @@ Task<> MysqlDatabase::read_erased(std::function<Result<void>(Reader&)> work) {
   co_return co_await reads_queue_->run(std::move(work));
 }
 
+XaResource* MysqlDatabase::xa() {
+  if (settings_.access == Access::read || flavour_ == Flavour::oceanbase || !write_worker_) return nullptr;
+  if (!xa_) xa_ = std::make_unique<MysqlXa>(world_, settings_, connector_);
+  return xa_.get();
+}
+
 Task<> MysqlDatabase::migrate(std::string component, std::vector<Migration> migrations) {
   if (settings_.access == Access::read) co_return Error{Code::denied, url_ + " is open for reading only"};
   std::function<Result<void>()> apply = [&]() -> Result<void> {
@@ -100,6 +107,7 @@ asio::awaitable<void> MysqlDatabase::close() {
   read_worker_.reset();
   writer_.close();
   readers_.clear();
+  if (xa_) xa_->close();
   // The completions of the last batches were posted before this: after it, all have run and nobody refers to us.
   co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
 }

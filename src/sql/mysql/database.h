@@ -3,6 +3,7 @@
 /// A MySQL-protocol server behind sql::Database: writers with group commit, readers with snapshots.
 
 #include "sql/mysql/batch_writer.h"
+#include "sql/mysql/xa.h"
 
 namespace hf::sql::mysql {
 
@@ -16,6 +17,8 @@ class MysqlDatabase final : public Database {
   static Result<std::unique_ptr<Database>> open(sys::World world, Settings settings);
   ~MysqlDatabase() override;
 
+  /// Made on first use, on the caller's strand; nullptr on OceanBase and for reading only.
+  XaResource* xa() override;
   Task<> migrate(std::string component, std::vector<Migration> migrations) override;
   asio::awaitable<void> close() override;
   const std::string& url() const override { return url_; }
@@ -38,6 +41,8 @@ class MysqlDatabase final : public Database {
   BatchWriter writer_;
   Pool readers_;
   metrics::Counter& reads_;
+  Flavour flavour_ = Flavour::mysql;
+  std::unique_ptr<MysqlXa> xa_;
 
   // Destroyed first, in this order: the workers finish what is queued.
   std::unique_ptr<sys::Worker> write_worker_, read_worker_;
