@@ -93,9 +93,25 @@ asio::awaitable<void> BranchService::close() {
   co_await branches_->close();
 }
 
+bool BranchService::heard_before(const std::string& gtrid, const net::HttpRequest& request) {
+  constexpr std::size_t kRemembered = 100'000;  // calls; a duplicate comes within moments
+  const auto id = request.headers.get(kCallIdHeader);
+  if (!id) return false;
+  const std::string call = gtrid + " " + std::string(id->substr(0, 64));
+  if (!heard_.insert(call).second) return true;
+  heard_order_.push_back(call);
+  if (heard_order_.size() > kRemembered) {
+    heard_.erase(heard_order_.front());
+    heard_order_.pop_front();
+  }
+  return false;
+}
+
 asio::awaitable<net::HttpResponse> BranchService::in_branch(net::HttpRequest request, participant::Work work) {
   const Result<std::string> gtrid = co_await participant_.join(request);
   if (!gtrid) co_return answer_error(gtrid.error());
+  // A duplicate still goes through the branch, behind the first: it hears whether that one took effect.
+  if (heard_before(*gtrid, request)) work = [](participant::BranchTx) { return ok(); };
   // The path belongs to what was asked: two calls of one branch may have the same body.
   std::string payload = request.method + " " + std::string(request.path()) + "\n" + request.body;
   const Result<void> done = co_await branches_->run(*gtrid, std::move(payload), std::move(work));

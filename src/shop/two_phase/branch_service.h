@@ -6,6 +6,9 @@
 /// 4xx: the request, or the state of card and stock; 412: the price has changed. 503: nothing is decided, a new
 /// transaction may do better.
 
+#include <deque>
+#include <set>
+
 #include "net/http_router.h"
 #include "participant/two_phase.h"
 #include "shop/config.h"
@@ -18,6 +21,10 @@ namespace hf::shop::two_phase {
 inline constexpr std::string_view kKeepsHeader = "x-holdfast-keeps";
 /// On updateStock: the total that getTotalPrice answered. The update takes place at that price only.
 inline constexpr std::string_view kTotalHeader = "x-holdfast-total-price";
+
+/// On pay and updateStock: names the call within its transaction. The same name again is the same call, delivered
+/// twice: it takes effect once.
+inline constexpr std::string_view kCallIdHeader = "x-holdfast-call-id";
 
 /// One strand. `database` outlives it; close() is awaited before it is destroyed.
 class BranchService {
@@ -33,16 +40,21 @@ class BranchService {
   Task<> start();
   asio::awaitable<void> close();
 
-  /// Joins the caller's transaction and runs `work` in this service's branch of it. 200 without a body, or the error.
+  /// Joins the caller's transaction and runs `work` in this service's branch of it, once for a call id. 200 without a
+  /// body, or the error.
   asio::awaitable<net::HttpResponse> in_branch(net::HttpRequest request, participant::Work work);
 
  private:
+  bool heard_before(const std::string& gtrid, const net::HttpRequest& request);
+
   sys::World world_;
   const std::string name_;
   const participant::Keeps keeps_;
   net::HttpRouter router_;
   std::unique_ptr<participant::Branches> branches_;
   participant::Participant participant_;
+  std::set<std::string> heard_;          ///< calls of recent branches: what a branch holds before its vote is in memory
+  std::deque<std::string> heard_order_;  ///< … just as these are
 };
 
 net::HttpResponse text_answer(int status, std::string text);

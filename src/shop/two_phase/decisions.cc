@@ -29,7 +29,9 @@ std::string_view prefix_of(Call call) {
 /// What is the customer's to change. 412 is not (the price moved), nor 401 and 403 (we are configured wrongly).
 bool refuses(int status) { return status == 400 || status == 404 || status == 409 || status == 422; }
 
+/// "payment:1f0a…": the name, then which life of the service it was.
 std::string_view prefix_of_participant(std::string_view participant) {
+  participant = participant.substr(0, participant.find(':'));
   if (participant == "payment") return kPaymentFailed;
   if (participant == "inventory") return kInventoryUpdateFailed;
   return "";

@@ -55,7 +55,7 @@ TEST(TwoPhaseDecisions, Outcomes) {
   EXPECT_EQ(judge_outcome(report(Outcome::committed, false)), End{});
   EXPECT_EQ(judge_outcome(report(Outcome::committed, true)), End{});
   EXPECT_EQ(judge_outcome(report(Outcome::pending, false)).ended, Ended::unknown);
-  EXPECT_EQ(judge_outcome(report(Outcome::aborted, true, "payment", "Insufficient balance!")),
+  EXPECT_EQ(judge_outcome(report(Outcome::aborted, true, "payment:1f0a", "Insufficient balance!")),
             (End{Ended::refused, "Payment failed! Insufficient balance!"}));
   EXPECT_EQ(judge_outcome(report(Outcome::aborted, false, "inventory", "Lock wait timeout exceeded")).ended,
             Ended::passing);

@@ -34,7 +34,7 @@ class Inventory {
   Task<> start();
   /// Outlives no request: stop the listener first.
   net::HttpHandler handler();
-  /// Branches in doubt and heuristic ends, for the administration.
+  /// Branches in doubt and heuristic ends, for the administration (participant/branches_admin.h).
   participant::Branches& branches();
   asio::awaitable<void> close();
 

@@ -37,6 +37,7 @@ OrderCalls::Asked OrderCalls::ask(Call call, const std::string& base, std::strin
   asked.request.method = "POST";
   asked.request.headers.add("Content-Type", "application/json");
   participant::Initiator::mark(tx, asked.request.headers);
+  asked.request.headers.add(std::string(kCallIdHeader), std::string(to_string(call)));
   asked.request.body = std::move(body);
   return asked;
 }

@@ -405,7 +405,8 @@ asio::awaitable<bool> OrderFlow::ask_about(const std::string& order_id, const st
       break;
     case Orphan::abort: {
       const Result<OutcomeReport> aborted = co_await initiator_.abort(gtrid, "nobody waits for this order any more");
-      co_return aborted.has_value();  // what came of it, the next round asks
+      // What came of it, the next round asks; a conflict says that it is committed by now.
+      co_return aborted.has_value() || aborted.error().code == Code::conflict;
     }
     case Orphan::drop: {
       const Result<bool> decided = co_await store_.decide(gtrid, OrderState::aborted, "its transaction was aborted");
