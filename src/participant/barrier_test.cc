@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sql/test_url.h"
 #include "sys/sim.h"
 
 namespace hf::participant {
@@ -36,7 +37,7 @@ TEST(Barrier, Decide) {
 
 class BarrierTable : public ::testing::Test {
  protected:
-  BarrierTable() : sim_(1), db_(std::move(sql::open(sim_.world(), "sqlite:a.db", "/data").value())) {
+  BarrierTable() : sim_(1), db_(std::move(sql::open(sim_.world(), sql::test_url("sqlite:a.db"), "/data").value())) {
     const std::vector<sql::Migration> tables = {
         {1, "tables", {std::string(kBarrierTable), "CREATE TABLE log (entry VARCHAR(64) NOT NULL)"}}};
     EXPECT_TRUE(sim_.run_until_done(db_->migrate("test", tables)));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sql/test_url.h"
 #include "sys/sim.h"
 
 namespace hf::participant {
@@ -9,7 +10,7 @@ namespace {
 
 class InboxTest : public ::testing::Test {
  protected:
-  InboxTest() : sim_(1), db_(std::move(sql::open(sim_.world(), "sqlite:a.db", "/data").value())) {
+  InboxTest() : sim_(1), db_(std::move(sql::open(sim_.world(), sql::test_url("sqlite:a.db"), "/data").value())) {
     const std::vector<std::string> statements = {
         "CREATE TABLE stock (id BIGINT NOT NULL PRIMARY KEY, taken BIGINT NOT NULL)",
         "INSERT INTO stock (id, taken) VALUES (1, 0)"};

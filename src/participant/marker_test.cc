@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sql/test_url.h"
 #include "sys/sim.h"
 
 namespace hf::participant {
@@ -25,7 +26,7 @@ TEST(Marker, DecideCheck) {
 
 class MarkerTable : public ::testing::Test {
  protected:
-  MarkerTable() : sim_(1), db_(std::move(sql::open(sim_.world(), "sqlite:a.db", "/data").value())) {
+  MarkerTable() : sim_(1), db_(std::move(sql::open(sim_.world(), sql::test_url("sqlite:a.db"), "/data").value())) {
     const std::vector<sql::Migration> tables = {{1, "markers", {std::string(kMarkerTable)}}};
     EXPECT_TRUE(sim_.run_until_done(db_->migrate("test", tables)));
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sql/test_url.h"
 #include "sys/sim.h"
 
 namespace hf::shop {
@@ -13,7 +14,7 @@ class StoreTest : public ::testing::Test {
   ~StoreTest() override { sim_.run_until_done(db_->close()); }
 
   void open() {
-    auto db = sql::open(sim_.world(), "sqlite:shop.db", "/data");
+    auto db = sql::open(sim_.world(), sql::test_url("sqlite:shop.db"), "/data");
     HF_ASSERT(db.has_value());
     db_ = std::move(*db);
     store_ = std::make_unique<Store>(sim_.world(), *db_);

@@ -1,6 +1,9 @@
 #include "oceanbase/dialect.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <regex>
 #include <vector>
 
@@ -13,30 +16,34 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-bool matches(std::string_view text, const char* pattern) {
-  const std::regex regex(pattern, std::regex::icase);
+std::regex pattern(const char* text) { return std::regex(text, std::regex::icase | std::regex::optimize); }
+
+bool matches(std::string_view text, const std::regex& regex) {
   return std::regex_search(text.begin(), text.end(), regex);
 }
 
 struct Absent {
-  const char* pattern;
+  std::regex regex;
   Refusal refusal;
 };
 const std::vector<Absent>& absent() {
   static const std::vector<Absent> all = {
-      {R"(\b(GET|RELEASE)_LOCK\s*\()", {1235, "42000", "Not supported feature or function: GET_LOCK"}},
-      {R"(\bSKIP\s+LOCKED\b)", {1064, "42000", "You have an error in your SQL syntax near 'SKIP LOCKED'"}},
-      {R"(\bFOR\s+SHARE\b)", {1064, "42000", "You have an error in your SQL syntax near 'SHARE'"}},
-      {R"(\bRETURNING\b)", {1064, "42000", "You have an error in your SQL syntax near 'RETURNING'"}},
-      {R"(\b(USE|FORCE)\s+INDEX\b)", {1064, "42000", "You have an error in your SQL syntax near 'INDEX'"}},
-      {R"(\bMATCH\s*\(.*\)\s*AGAINST\b)", {1235, "42000", "Not supported feature or function: MATCH"}},
-      {R"(\bCOLLATE\s*=?\s*(?!utf8mb4_(general_ci|bin|unicode_ci)\b|binary\b)\w+)",
+      {pattern(R"(\b(GET|RELEASE)_LOCK\s*\()"), {1235, "42000", "Not supported feature or function: GET_LOCK"}},
+      {pattern(R"(\bSKIP\s+LOCKED\b)"), {1064, "42000", "You have an error in your SQL syntax near 'SKIP LOCKED'"}},
+      {pattern(R"(\bFOR\s+SHARE\b)"), {1064, "42000", "You have an error in your SQL syntax near 'SHARE'"}},
+      {pattern(R"(\bRETURNING\b)"), {1064, "42000", "You have an error in your SQL syntax near 'RETURNING'"}},
+      {pattern(R"(\b(USE|FORCE)\s+INDEX\b)"), {1064, "42000", "You have an error in your SQL syntax near 'INDEX'"}},
+      {pattern(R"(\bMATCH\s*\(.*\)\s*AGAINST\b)"), {1235, "42000", "Not supported feature or function: MATCH"}},
+      {pattern(R"(\bCOLLATE\s*=?\s*(?!utf8mb4_(general_ci|bin|unicode_ci)\b|binary\b)\w+)"),
        {1273, "HY000", "Unknown collation"}},
   };
   return all;
 }
 
-constexpr const char* kXa = R"(^\s*XA\s)";
+const std::regex& xa() {
+  static const std::regex regex = pattern(R"(^\s*XA\s)");
+  return regex;
+}
 
 /// Cut at `separator` outside quotes.
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -60,12 +67,22 @@ std::vector<std::string> assignments(std::string_view statement) {
 }
 
 std::string variable_of(const std::string& assignment) {
-  const std::regex scope(R"(^\s*(@@)?((session|local)[\s.]+)?(@@)?)", std::regex::icase);
+  static const std::regex scope = pattern(R"(^\s*(@@)?((session|local)[\s.]+)?(@@)?)");
   const std::string bare = lower(std::regex_replace(assignment, scope, ""));
   if (bare.starts_with("transaction isolation level")) return "isolation";
   const std::size_t end = bare.find_first_of("= \t:");
   const std::string name = bare.substr(0, end);
   return name == "transaction_isolation" || name == "tx_isolation" ? "isolation" : name;
+}
+
+/// OceanBase's limits are microseconds, MariaDB's seconds. Empty: it has nothing like that.
+std::string translated(const std::string& name, const std::string& assignment) {
+  const long long microseconds = std::strtoll(assignment.c_str() + assignment.find('=') + 1, nullptr, 10);
+  const long long seconds = (microseconds + 999'999) / 1'000'000;
+  if (name == "ob_trx_lock_timeout") return fmt::format(" innodb_lock_wait_timeout = {}", seconds);
+  if (name == "ob_trx_idle_timeout") return fmt::format(" idle_transaction_timeout = {}", seconds);
+  if (name == "ob_query_timeout") return fmt::format(" max_statement_time = {}", seconds);
+  return {};
 }
 
 constexpr const char* kRequired[] = {"names",
@@ -82,10 +99,10 @@ constexpr const char* kRequired[] = {"names",
 }  // namespace
 
 std::optional<Refusal> refuse(std::string_view statement, bool has_xa) {
-  if (!has_xa && matches(statement, kXa)) {
+  if (!has_xa && matches(statement, xa())) {
     return Refusal{1064, "42000", "You have an error in your SQL syntax; check the manual near 'XA'"};
   }
-  const auto found = std::ranges::find_if(absent(), [&](const Absent& a) { return matches(statement, a.pattern); });
+  const auto found = std::ranges::find_if(absent(), [&](const Absent& a) { return matches(statement, a.regex); });
   if (found == absent().end()) return std::nullopt;
   return found->refusal;
 }
@@ -96,7 +113,10 @@ std::vector<std::string> split_statements(std::string_view text) {
   return out;
 }
 
-bool is_set(std::string_view statement) { return matches(statement, R"(^\s*SET\s)"); }
+bool is_set(std::string_view statement) {
+  static const std::regex regex = pattern(R"(^\s*SET\s)");
+  return matches(statement, regex);
+}
 
 std::set<std::string> variables_of(std::string_view statement) {
   std::set<std::string> out;
@@ -106,11 +126,12 @@ std::set<std::string> variables_of(std::string_view statement) {
   return out;
 }
 
-std::string without_own_variables(std::string_view statement) {
+std::string for_mariadb(std::string_view statement) {
   std::string out;
   for (const std::string& assignment : assignments(statement)) {
-    if (variable_of(assignment).starts_with("ob_")) continue;
-    out += (out.empty() ? "SET" : ",") + assignment;
+    const std::string name = variable_of(assignment);
+    const std::string theirs = name.starts_with("ob_") ? translated(name, assignment) : assignment;
+    if (!theirs.empty()) out += (out.empty() ? "SET" : ",") + theirs;
   }
   return out.empty() ? "DO 0" : out;
 }
@@ -124,8 +145,8 @@ std::string missing(const std::set<std::string>& told) {
 }
 
 bool is_allowed_before_setup(std::string_view statement) {
-  return is_set(statement) ||
-         matches(statement, R"(^\s*(SELECT\s+@@|SELECT\s+VERSION|SHOW\s|CREATE\s+DATABASE|USE\s))");
+  static const std::regex regex = pattern(R"(^\s*(SELECT\s+@@|SELECT\s+VERSION|SHOW\s|CREATE\s+DATABASE|USE\s))");
+  return is_set(statement) || matches(statement, regex);
 }
 
 }  // namespace hf::oceanbase

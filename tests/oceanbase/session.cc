@@ -97,7 +97,7 @@ Session::Next Session::handle_statement(const Packet& command, Command what, con
       return answer_error(1105, "HY000", "this session was not told " + lacks);
     }
     if (is_set(statement)) told_.merge(variables_of(statement));
-    for_server += (for_server.empty() ? "" : ";") + (is_set(statement) ? without_own_variables(statement) : statement);
+    for_server += (for_server.empty() ? "" : ";") + (is_set(statement) ? for_mariadb(statement) : statement);
   }
   if (what != Command::prepare) {
     if (const std::optional<Stub::Met> met = stub_.fault_for(text)) return spoil(command, what, *met);

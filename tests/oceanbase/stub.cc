@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
-#include <regex>
 
 #include "oceanbase/session.h"
 
@@ -121,7 +121,8 @@ std::string Stub::url(const std::string& database, const std::string& more_optio
 
 void Stub::play(Fault fault) {
   const std::lock_guard lock(mutex_);
-  plan_.push_back({std::move(fault)});
+  std::regex statement(fault.statement, std::regex::icase);
+  plan_.push_back({.fault = std::move(fault), .statement = std::move(statement)});
 }
 
 int Stub::played() const {
@@ -131,9 +132,11 @@ int Stub::played() const {
 
 std::optional<Stub::Met> Stub::fault_for(const std::string& statement) {
   const std::lock_guard lock(mutex_);
+  received_.push_back(statement);
+  changed_.notify_all();
   for (Planned& planned : plan_) {
     const Fault& fault = planned.fault;
-    if (!std::regex_search(statement, std::regex(fault.statement, std::regex::icase))) continue;
+    if (!std::regex_search(statement, planned.statement)) continue;
     const int nth = planned.seen++;
     if (nth < fault.skip || nth >= fault.skip + fault.times) continue;
     ++played_;
@@ -167,6 +170,14 @@ void Stub::release() {
 void Stub::cut_sessions() {
   const std::lock_guard lock(mutex_);
   for (const int fd : descriptors_) ::shutdown(fd, SHUT_RDWR);
+}
+
+bool Stub::wait_for_statement(const std::string& pattern) {
+  const std::regex regex(pattern, std::regex::icase);
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+    return std::ranges::any_of(received_, [&](const std::string& text) { return std::regex_search(text, regex); });
+  });
 }
 
 std::vector<std::string> Stub::logins() const {

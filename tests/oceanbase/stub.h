@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <regex>
 #include <set>
 #include <string>
 #include <thread>
@@ -65,8 +66,10 @@ class Stub {
   std::uint16_t port() const { return port_; }
 
   void play(Fault fault);
-  int played() const;   ///< so many statements were spoilt
-  void release();       ///< for executed_on_release; returns when those statements were executed (or refused)
+  int played() const;  ///< so many statements were spoilt
+  void release();      ///< for executed_on_release; returns when those statements were executed (or refused)
+  /// Waits until a statement that matches was received (since the start). False: not within 10 s.
+  bool wait_for_statement(const std::string& pattern);
   void cut_sessions();  ///< as after wait_timeout, or when the proxy is restarted
 
   /// Login names seen, in order of their first login.
@@ -94,6 +97,7 @@ class Stub {
 
   struct Planned {
     Fault fault;
+    std::regex statement;
     int seen = 0;
   };
   StubOptions options_;
@@ -108,6 +112,7 @@ class Stub {
   int held_ = 0;  ///< statements that wait for release(), or are being executed after it
   int releases_ = 0;
   std::vector<Planned> plan_;
+  std::vector<std::string> received_;
   std::set<int> descriptors_;  ///< of all sessions, to be cut
   std::list<std::thread> sessions_;
   std::vector<std::string> logins_, violations_;

@@ -50,7 +50,8 @@ class StubTest : public ::testing::Test {
   }
   static constexpr const char* kSetUp =
       "SET NAMES utf8mb4, SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES', "
-      "@@session.ob_query_timeout = 1, ob_trx_timeout = 1, ob_trx_idle_timeout = 1, ob_trx_lock_timeout = 1, "
+      "@@session.ob_query_timeout = 9000000, ob_trx_timeout = 9000000, ob_trx_idle_timeout = 99000000, "
+      "ob_trx_lock_timeout = 1000000, "
       "ob_read_consistency = 'STRONG'";
   Client set_up() {
     Client client = connect();
@@ -224,8 +225,8 @@ TEST(StubDialect, FindsTheVariablesOfASetStatement) {
   EXPECT_EQ(variables_of("set session transaction isolation level read committed"), std::set<std::string>{"isolation"});
   EXPECT_EQ(variables_of("SET NAMES utf8mb4"), std::set<std::string>{"names"});
   EXPECT_EQ(split_statements("SET a = ';'; BEGIN;"), (std::vector<std::string>{"SET a = ';'", " BEGIN"}));
-  EXPECT_EQ(without_own_variables("SET ob_query_timeout = 1, ob_trx_timeout = 2"), "DO 0");
-  EXPECT_EQ(without_own_variables("SET a = 'x,y', ob_query_timeout = 1"), "SET a = 'x,y'");
+  EXPECT_EQ(for_mariadb("SET ob_read_consistency = 'STRONG', ob_trx_timeout = 2"), "DO 0");
+  EXPECT_EQ(for_mariadb("SET a = 'x,y', ob_query_timeout = 1500000"), "SET a = 'x,y', max_statement_time = 2");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "shop/two_phase/inventory_store.h"
 #include "shop/two_phase/payment_store.h"
+#include "sql/test_url.h"
 #include "sys/sim.h"
 
 namespace hf::shop::two_phase {
@@ -19,7 +20,7 @@ using wire::two_phase::Vote;
 class StoresTest : public ::testing::Test {
  protected:
   StoresTest() : sim_(3) {
-    db_ = std::move(*sql::open(sim_.world(), "sqlite:shop.db", "/data"));
+    db_ = std::move(*sql::open(sim_.world(), sql::test_url("sqlite:shop.db"), "/data"));
     payment_ = std::make_unique<PaymentStore>(*db_);
     inventory_ = std::make_unique<InventoryStore>(*db_);
     HF_ASSERT(run(payment_->open({{"card1", 1000}, {"card2", 0}})).has_value());

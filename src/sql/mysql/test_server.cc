@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -36,6 +37,10 @@ LocalServer& test_server() {
 
 std::string fresh_url(const std::string& more_options) {
   static int databases = 0;
+  if (const char* server = std::getenv("HF_TEST_DATABASE")) {
+    const std::string url = fmt::format(fmt::runtime(server), fmt::format("s{}_{}", ::getpid(), ++databases));
+    return more_options.empty() ? url : url + "&" + more_options;
+  }
   return test_server().url(fmt::format("test{}", ++databases), more_options);
 }
 

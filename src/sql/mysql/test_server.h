@@ -8,7 +8,7 @@ namespace hf::sql::mysql {
 
 /// Started on first use, in a folder of its own; ends with the process. Runs when this returns, whatever a test did.
 LocalServer& test_server();
-/// "mysql://…" of a database that nobody else has.
+/// "mysql://…" of a database that nobody else has: there, or on the server that HF_TEST_DATABASE names (test_url.h).
 std::string fresh_url(const std::string& more_options = "");
 
 }  // namespace hf::sql::mysql
