@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -100,7 +101,15 @@ def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-ROLES = ("broker", "shop", "router", "notifier", "phone", "console")
+DELIVERY = ("router", "notifier", "phone", "console")
+ROLES_OF = {
+    "message": ("broker", "shop", *DELIVERY),
+    "outbox": ("broker", "shop", "inventory", *DELIVERY),
+    "2pc": ("broker", "coordinator", "shop", "payment", "inventory", *DELIVERY),
+}
+ROLES = ROLES_OF["message"]
+# Where the stores are, unless a row says so itself: sqlite, mariadb, mariadb-all.
+STORE = os.environ.get("HF_ACCEPT_STORE", "sqlite")
 
 
 class Chain:
@@ -118,6 +127,19 @@ class Chain:
         headers = {"Idempotency-Key": key} if key else {}
         body = {"buyer": buyer, "item": item, "quantity": quantity, "channel": channel, "phone": phone}
         return http("POST", self.url("shop", "/orders"), body, headers, timeout)
+
+    def place(self, card="card1", item=1, qty=1, key=None, timeout=20.0, **more):
+        """POST /placeOrder of the shop by two-phase commit."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return http("POST", self.url("shop", "/placeOrder"), {"cardNo": card, "itemId": item, "qty": qty, **more}, headers,
+                    timeout)
+
+    def sql(self, store, statement):
+        """What a store holds, whatever database it is, read beside the server: rows as dicts."""
+        result = self.cli("--json", "sql", "--data", str(self.data), "--config", str(self.config), store, statement,
+                          expect=None)
+        check(result.returncode in (0, 1), f"{statement}: {result.stderr}")
+        return json.loads(result.stdout)
 
     def confirm(self, **order):
         """Places an order that must be confirmed; its id."""
@@ -167,8 +189,10 @@ class Chain:
 class Server(Chain):
     """One `holdfast serve` on free ports; restarted on the same ports."""
 
-    def __init__(self, context, name, roles=None, config="", settings=None, data=None, environment=None):
-        self.context, self.name, self.roles = context, name, list(roles or ROLES)
+    def __init__(self, context, name, roles=None, config="", settings=None, data=None, environment=None, shop="message",
+                 store=None):
+        self.context, self.name, self.roles = context, name, list(roles or ROLES_OF[shop])
+        self.shop, self.store = shop, store or STORE
         self.settings, self.environment = dict(settings or {}), dict(environment or {})
         self.data = data or context.folder / f"{name}-data"
         self.log = context.folder / f"{name}.log"
@@ -188,7 +212,8 @@ class Server(Chain):
 
     def command(self, faults=""):
         command = [str(self.context.binary), "serve", "--data", str(self.data), "--config", str(self.config),
-                   "--ready-file", str(self.ready), "--roles", ",".join(self.roles)]
+                   "--ready-file", str(self.ready), "--roles", ",".join(self.roles), "--shop", self.shop,
+                   "--store", self.store]
         for role in self.roles:
             command += ["--set", f"{role}.port={self.ports.get(role, 0)}"]
         for key, value in self.settings.items():
@@ -232,6 +257,14 @@ class Server(Chain):
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def mariadb_pid(self, name):
+        """Of a MariaDB server that this process started: "all", "payment", "inventory"."""
+        return int((self.data / "mariadb" / name / "pid").read_text())
+
+    def kill_mariadb(self, name):
+        """kill -9; the process starts it again."""
+        os.kill(self.mariadb_pid(name), signal.SIGKILL)
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
@@ -253,26 +286,103 @@ class Server(Chain):
         self.start(faults)
 
 
+class MariaDb:
+    """A MariaDB server for processes that share it; dies with the context."""
+
+    OPTIONS = ("--no-defaults", "--skip-networking", "--skip-name-resolve", "--character-set-server=utf8mb4",
+               "--collation-server=utf8mb4_nopad_bin", "--innodb-log-file-size=64M", "--innodb-buffer-pool-size=64M",
+               "--log-bin=binlog", "--sync-binlog=1", "--server-id=1", "--binlog-format=ROW",
+               "--innodb-flush-log-at-trx-commit=1")
+
+    def __init__(self, context, name="mariadb"):
+        self.folder, self.name = context.folder / name, name
+        self.folder.mkdir()
+        self.socket, self.process = self.folder / "sock", None
+        self.user = ["--user=root"] if os.geteuid() == 0 else []
+        installed = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data",
+                                    "--auth-root-authentication-method=normal", "--skip-test-db",
+                                    "--innodb-log-file-size=64M", *self.user], capture_output=True, text=True)
+        check(installed.returncode == 0, f"mariadb-install-db: {installed.stdout}{installed.stderr}")
+        context.servers.append(self)
+        self.start()
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(["/usr/sbin/mariadbd", *self.OPTIONS, *self.user, f"--socket={self.socket}",
+                                             f"--datadir={self.folder}/data"], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL)
+        wait_for(f"{self.name} is ready", lambda: self.answers() or not self.alive())
+        check(self.alive(), f"{self.name} ended: {self.tail()}")
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket))
+                return bool(probe.recv(1))  # the server speaks first
+            except OSError:
+                return False
+
+    def url(self, database):
+        return f"mysql://root@localhost/{database}?socket={self.socket}&create=1"
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def tail(self, lines=12):
+        return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-lines:])
+
+
 class Cluster(Chain):
-    """The chain in five processes, each with its own stores in one data folder: any of them can be killed alone."""
+    """The chain in separate processes, one role each, over one data folder: any of them can be killed alone.
+    On MariaDB, one server holds all stores; in 2pc, payment and inventory have one of their own each."""
 
-    PARTS = ("broker", "phone", "notifier", "router", "shop")
+    # Who must be known before whom.
+    PARTS = {
+        "message": ("broker", "phone", "notifier", "router", "shop"),
+        "outbox": ("broker", "phone", "notifier", "router", "inventory", "shop"),
+        "2pc": ("broker", "phone", "notifier", "router", "coordinator", "payment", "inventory", "shop"),
+    }
 
-    def __init__(self, context, name="cluster", settings=None):
-        self.context = context
+    def __init__(self, context, name="cluster", settings=None, shop="message", store=None):
+        self.context, self.shop = context, shop
         self.data = context.folder / f"{name}-data"
         self.parts: dict = {}
-        everywhere = dict(settings or {})
-        for role in self.PARTS:
-            wanted = dict(everywhere)
-            if role in ("router", "shop"):
-                wanted["process.messages"] = f"rocketmq://127.0.0.1:{self.parts['broker'].ports['broker']}"
-            if role == "notifier":
-                wanted["notifier.provider_url"] = self.parts["phone"].url("phone")
-            if role == "router":
-                wanted["router.notifier_url"] = self.parts["notifier"].url("notifier")
-            self.parts[role] = context.serve(f"{name}-{role}", roles=[role, "console"], settings=wanted, data=self.data)
+        self.databases: dict = {}
+        databases = self.place_stores(name, store or STORE)
+        for role in self.PARTS[shop]:
+            self.parts[role] = context.serve(f"{name}-{role}", roles=[role, "console"], data=self.data, shop=shop,
+                                             settings={**(settings or {}), **self.addresses_for(role)},
+                                             config=databases, store="sqlite")
         self.config = self.parts["broker"].config
+
+    def place_stores(self, name, store):
+        """Starts the databases; which store is where, as TOML."""
+        if store == "sqlite":
+            return ""
+        on = {"payment": "payment", "inventory": "inventory"} if self.shop == "2pc" else {}
+        if self.shop != "2pc" or store == "mariadb-all":
+            stores = [role for role in self.PARTS[self.shop] if role != "broker"]
+            on = {role: on.get(role, "all") for role in stores}
+        for server in sorted(set(on.values())):
+            self.databases[server] = MariaDb(self.context, f"{name}-{server}-db")
+        return "".join(f'[{role}]\ndatabase = "{self.databases[server].url(role)}"\n' for role, server in on.items())
+
+    def addresses_for(self, role):
+        """What this part must be told of the others, which run already."""
+        known = {other: part.url(other) for other, part in self.parts.items()}
+        told = {"notifier": {"notifier.provider_url": known.get("phone")},
+                "router": {"router.notifier_url": known.get("notifier")},
+                "shop": {"two_phase.coordinator_url": known.get("coordinator"), "two_phase.payment_url": known.get("payment"),
+                         "two_phase.inventory_url": known.get("inventory")},
+                "payment": {"two_phase.coordinator_url": known.get("coordinator")},
+                "inventory": {"two_phase.coordinator_url": known.get("coordinator")}}.get(role, {})
+        if role in ("router", "shop", "inventory"):
+            told["process.messages"] = f"rocketmq://127.0.0.1:{self.parts['broker'].ports['broker']}"
+        return {key: value for key, value in told.items() if value}
 
     @property
     def ports(self):

@@ -33,7 +33,11 @@ def scaled(context, document, default):
 
 # ── stores ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 def rows_of(server, store, query, *parameters):
-    """What a store holds, read beside the server (read-only)."""
+    """What a store holds, read beside the server (read-only). On MariaDB, name each column once."""
+    if not (server.data / f"{store}.db").exists():
+        for parameter in parameters:
+            query = query.replace("?", "'" + str(parameter).replace("'", "''") + "'", 1)
+        return [tuple(row.values()) for row in server.sql(store, query)]
     with contextlib.closing(sqlite3.connect(f"file:{server.data}/{store}.db?mode=ro", uri=True, timeout=10)) as database:
         return database.execute(query, parameters).fetchall()
 
@@ -42,7 +46,8 @@ def counts(server):
     """Rows per table of every store, for `nothing was stored`."""
     found = {}
     for store in ("shop", "router", "notifier", "phone"):
-        for (table,) in rows_of(server, store, "SELECT name FROM sqlite_master WHERE type='table'"):
+        for row in server.sql(store, "show tables"):
+            table = next(iter(row.values()))
             found[f"{store}.{table}"] = rows_of(server, store, f"SELECT count(*) FROM {table}")[0][0]
     return found
 
