@@ -24,6 +24,7 @@ int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 
   if (::getppid() != parent) ::_exit(127);  // the parent died before the line above
   ::dup2(log, STDERR_FILENO);
   ::dup2(log, STDOUT_FILENO);
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   ::execv(arguments[0], arguments);
   ::_exit(127);
 }

@@ -51,6 +51,9 @@ void add_demo(CommandLine& line) {
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   demo->add_option("--random", options->seed, "the number everything random is made from; 0: a fresh one");
+  demo->add_option("--store", options->store, "sqlite or mariadb; MariaDB servers are killed as well")
+      ->check(CLI::IsMember({"sqlite", "mariadb"}))
+      ->capture_default_str();
   demo->add_option("--data", options->data, "data folder, must not exist; default: a temporary one");
   demo->add_flag("--keep", options->keep, "leave the data folder for a look");
   demo->add_option("--settle", options->settle_s, "seconds to settle at most")

@@ -1,6 +1,7 @@
 #include "app/demo.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ class Demo {
   Result<void> write_config();
   Task<> start_server();
   Task<> run_load();
+  void kill_database();
   asio::awaitable<void> kill_under_load(const DemoLoad& load, bool& done);
   asio::awaitable<void> report_progress(const DemoLoad& load, bool& done);
   Task<reconcile::Report> settle();
@@ -102,7 +104,8 @@ Task<> Demo::start_server() {
   const std::string ready = folder_ + "/ready";
   (void)world_.files.remove(ready);  // absent before the first start
   std::vector<std::string> arguments{
-      own_path(), "serve", "--data", folder_ + "/data", "--config", folder_ + "/demo.toml", "--ready-file", ready};
+      own_path(),     "serve", "--data",  folder_ + "/data", "--config", folder_ + "/demo.toml",
+      "--ready-file", ready,   "--store", options_.store};
   for (const char* role : {"broker", "shop", "router", "notifier", "phone", "console"}) {
     const auto known = addresses_.find(role);
     const std::string port = known == addresses_.end() ? "0" : known->second.substr(known->second.rfind(':') + 1);
@@ -132,6 +135,13 @@ Task<> Demo::start_server() {
   co_return Error{Code::timeout, fmt::format("the server was not ready in time; see {}/server.log", folder_)};
 }
 
+/// The MariaDB server that the process we started has started: its id is in its folder.
+void Demo::kill_database() {
+  const auto text = sys::read_file(world_.files, folder_ + "/data/mariadb/all/pid");
+  const pid_t pid = text ? static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10)) : 0;
+  if (pid > 1) ::kill(pid, SIGKILL);
+}
+
 asio::awaitable<void> Demo::kill_under_load(const DemoLoad& load, bool& done) {
   // Random moments, measured in answered orders so that they fall under load on any machine.
   std::vector<std::uint64_t> moments;
@@ -143,8 +153,14 @@ asio::awaitable<void> Demo::kill_under_load(const DemoLoad& load, bool& done) {
   for (const std::uint64_t moment : moments) {
     while (!done && static_cast<std::uint64_t>(load.answered()) < moment) co_await world_.clock.sleep_for(1ms);
     if (done) co_return;
-    server_->kill_now();
     ++kills_;
+    if (options_.store != "sqlite" && random_.below(2) == 0) {
+      // The process lives on, answers 503, and starts its database again.
+      kill_database();
+      progress_.line(fmt::format("kill -9 of the MariaDB server after {} answers", load.answered()));
+      continue;
+    }
+    server_->kill_now();
     progress_.line(fmt::format("kill -9 after {} answers; starting again", load.answered()));
     if (auto started = co_await start_server(); !started) {
       failed_ = started.error();

@@ -12,6 +12,7 @@ struct DemoOptions {
   std::int64_t orders = 2000, buyers = 32, kills = 3, settle_s = 40;
   std::uint64_t seed = 0;
   std::string data;
+  std::string store = "sqlite";  ///< process.store; on MariaDB its servers are killed as well
   bool keep = false;
 };
 

@@ -164,6 +164,17 @@ Result<Rows> Connection::query(std::string_view sql, Params params) {
   return std::move(*rows);
 }
 
+Result<std::vector<std::string>> Connection::columns(std::string_view sql) {
+  HF_TRY(MYSQL_STMT * statement, prepare(sql));
+  const std::unique_ptr<MYSQL_RES, decltype(&::mysql_free_result)> result(::mysql_stmt_result_metadata(statement),
+                                                                          &::mysql_free_result);
+  std::vector<std::string> names;
+  if (!result) return names;  // a statement without rows
+  const MYSQL_FIELD* const fields = ::mysql_fetch_fields(result.get());
+  for (unsigned i = 0; i < ::mysql_num_fields(result.get()); ++i) names.emplace_back(fields[i].name);
+  return names;
+}
+
 Result<std::int64_t> Connection::execute(std::string_view sql, Params params) {
   HF_TRY(MYSQL_STMT * statement, run(sql, params));
   const FreeAtEnd free{statement};

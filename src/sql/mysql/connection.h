@@ -50,6 +50,7 @@ class Connection final : public Transaction {
   Connection& operator=(const Connection&) = delete;
 
   Result<Rows> query(std::string_view sql, Params params = {}) override;
+  Result<std::vector<std::string>> columns(std::string_view sql) override;
   Result<std::int64_t> execute(std::string_view sql, Params params = {}) override;
   Result<bool> insert_if_absent(std::string_view sql, Params params = {}) override;
 
