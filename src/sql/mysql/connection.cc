@@ -41,10 +41,16 @@ bool ends_transaction(const Verdict& verdict) {
   return verdict.close || (verdict.error_class != ErrorClass::business && verdict.error_class != ErrorClass::bug);
 }
 
+/// Another process that migrates is waited for; a table that a forgotten transaction holds, not for ever.
+constexpr std::chrono::seconds kSchemaLockWait{60};
+
 SessionOptions options_for(const Settings& settings, Purpose purpose) {
   SessionOptions out = settings.session;
   if (purpose == Purpose::read) out.isolation = Isolation::repeatable_read;
-  if (purpose == Purpose::schema) out.statement_timeout = out.transaction_timeout = std::chrono::hours(1);
+  if (purpose == Purpose::schema) {
+    out.statement_timeout = out.transaction_timeout = std::chrono::hours(1);
+    out.lock_timeout = kSchemaLockWait;
+  }
   return out;
 }
 
@@ -115,6 +121,9 @@ Result<void> Connection::connect(const Settings& settings, Purpose purpose) {
   }
   flavour_ = settings.flavour.value_or(flavour_);
   HF_TRY(control(join(session_settings(flavour_, options_for(settings, purpose)))));
+  if (purpose == Purpose::schema && flavour_ != Flavour::oceanbase) {
+    HF_TRY(control(fmt::format("SET lock_wait_timeout = {}", kSchemaLockWait.count())));
+  }
   if (purpose == Purpose::write) HF_TRY(check_durability());
   return choose_database(settings);
 }

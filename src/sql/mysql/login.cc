@@ -101,10 +101,13 @@ std::string oceanbase_variables(const SessionOptions& options) {
 /// In REPEATABLE READ a write to a row that changed since the snapshot must fail (1020) and be retried, or the update
 /// is lost. MariaDB does that from 10.11.8 on, when asked to. In SERIALIZABLE reads lock, and nothing changes
 /// meanwhile.
+///
+/// SIMULTANEOUS_ASSIGNMENT: "SET a = a - 1, b = a" gives b the old a, as the standard and SQLite say; MySQL and
+/// OceanBase have nothing like it, so our statements do not depend on it.
 std::string mariadb_variables(const SessionOptions& options) {
   const bool snapshot = options.isolation == Isolation::repeatable_read;
   return fmt::format(
-      "SET {}, sql_mode = '{}', max_statement_time = {:.3f}, idle_transaction_timeout = {}, "
+      "SET {}, sql_mode = '{},SIMULTANEOUS_ASSIGNMENT', max_statement_time = {:.3f}, idle_transaction_timeout = {}, "
       "innodb_lock_wait_timeout = {}, lock_wait_timeout = {}{}",
       kEverywhere, kStrict, static_cast<double>(options.statement_timeout.count()) / 1000,
       seconds_up(options.idle_timeout), seconds_up(options.lock_timeout), seconds_up(options.statement_timeout),

@@ -3,6 +3,9 @@
 /// For the tests of MySQL as a substrate: a fresh database on the shared server, and a second connection that does what
 /// other clients would do.
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "sql/mysql/connection.h"
 #include "sql/mysql/test_server.h"
 #include "sql/test_database.h"
