@@ -203,6 +203,27 @@ def unit_tests(context, module, test_filter):
     check(any(line.startswith("[       OK") for line in lines), f"no test matches {test_filter}")
 
 
+def probes(context, folder, test_filter, stand=None, label="", limit_s=240):
+    """Tests of tests/<folder> or src/<folder> that print what they see: their evidence, indented, and their verdicts.
+    `stand`: mariadb or oceanbase, the server they run on instead of SQLite."""
+    build = context.binary.parents[2]
+    binary = next((path for path in (build / "tests" / folder / f"hf_{folder}_test", build / "src" / folder / f"hf_{folder}_test")
+                   if path.exists()), None)
+    check(binary, f"hf_{folder}_test is not built: ./dev build")
+    command = [binary, f"--gtest_filter={test_filter}"]
+    if stand:
+        command = [build / "tests" / "oceanbase" / "hf_stand", stand, *command]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
+    lines = result.stdout.splitlines()
+    for line in lines:
+        if line.startswith(("  ", "mariadb ", "sqlite ", "stub: ", "[  FAILED", "[  PASSED")):
+            context.say(f"{label}{line.strip()}")
+    check(result.returncode == 0, f"exit {result.returncode}\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
+    passed = [line for line in lines if line.startswith("[       OK")]
+    check(passed, f"no test matches {test_filter}")
+    return passed
+
+
 # ── the EventBridge face ─────────────────────────────────────────────────────────────────────────────────────────────
 def sign(key, message):
     return hmac.new(key, message.encode(), hashlib.sha256).digest()

@@ -16,11 +16,6 @@ def a3(context):
     raise Todo("the classic remoting client; the official gRPC clients are judged by ./dev conformance")
 
 
-@row("A4", "the store layer against the OceanBase protocol stub and MariaDB")
-def a4(context):
-    raise Todo("MariaDB and OceanBase behind src/sql")
-
-
 @row("A14", "every process killed once under load, no operator: all delivered, nothing open")
 def a14(context):
     count = scaled(context, 5000, 240)
