@@ -28,13 +28,16 @@ void add_resolve(CommandLine& line, CLI::App& tx) {
   auto commit = std::make_shared<bool>(false), abort = std::make_shared<bool>(false);
   resolve->add_option("id", *id, "its id")->required();
   resolve->add_option("--reason", *reason, "recorded first")->required();
+  auto participant = std::make_shared<std::string>();
+  resolve->add_option("--participant", *participant, "decide one service's branch in doubt, without the coordinator");
   auto* decision = resolve->add_option_group("decision");
   decision->add_flag("--commit", *commit, "it is committed; give up who does not answer");
   decision->add_flag("--abort", *abort, "abort it; or it is aborted, give up who does not answer");
   decision->require_option(1);
-  line.on_client(resolve, [id, commit, abort, reason](AdminClient& client, Format format) {
+  line.on_client(resolve, [id, participant, commit, abort, reason](AdminClient& client, Format format) {
     HF_ASSERT(*commit != *abort);  // the group wants exactly one
-    return console::resolve_global_transaction(client, *id, *commit ? "commit" : "abort", *reason, format);
+    return console::resolve_global_transaction(client, *id, *participant, *commit ? "commit" : "abort", *reason,
+                                               format);
   });
 }
 

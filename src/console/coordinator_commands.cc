@@ -7,7 +7,6 @@
 #include <cstdio>
 
 #include "base/bytes.h"
-#include "base/time.h"
 #include "console/json_view.h"
 #include "console/spans.h"
 #include "console/table.h"
@@ -60,18 +59,16 @@ void print_heuristics(const json::array& heuristics) {
   std::printf("%s", table.empty() ? "no heuristic ends\n" : table.print().c_str());
 }
 
-/// What the services of this process hold: `list` of GET /admin/<service>/branches.
+/// What the services of this process hold: `list` of GET /admin/branches/<service>.
 Task<json::array> branches_of(AdminClient& client, std::string list) {
   json::array all;
   for (const char* service : kServices) {
-    HF_CO_TRY(const auto answer, co_await if_there(client.get(fmt::format("/admin/{}/branches", service))));
+    HF_CO_TRY(const auto answer, co_await if_there(client.get(fmt::format("/admin/branches/{}", service))));
     if (!answer) continue;
     for (const json::value& branch : array_of(*answer, list)) {
       if (!branch.is_object()) continue;
       json::object row = branch.as_object();
       row["participant"] = service;
-      const std::int64_t at = integer_of(branch, list == "in_doubt" ? "prepared_at_us" : "at_us");
-      if (at > 0) row["at"] = to_rfc3339(wall_from_us(at));
       all.push_back(std::move(row));
     }
   }
@@ -88,9 +85,10 @@ Task<int> list_in_doubt(AdminClient& client, Format format) {
     co_return kYes;
   }
   print_transactions(transactions, "no decision waits for an acknowledgement");
-  Table table({"branch in doubt", "at", "prepared"});
+  Table table({"branch in doubt", "at", "begun", "prepared"});
   for (const json::value& one : branches) {
-    table.row({text_of(one, "gtrid"), text_of(one, "participant"), text_of(one, "at")});
+    table.row(
+        {text_of(one, "gtrid"), text_of(one, "participant"), text_of(one, "begun_at"), text_of(one, "prepared_at")});
   }
   std::printf("%s", table.empty() ? "no branch waits for a decision\n" : table.print().c_str());
   co_return kYes;
@@ -198,16 +196,20 @@ Task<int> show_global_transaction(AdminClient& client, std::string id, bool http
   co_return kYes;
 }
 
-Task<int> resolve_global_transaction(AdminClient& client, std::string id, std::string decision, std::string reason,
-                                     Format format) {
-  const std::string path = fmt::format("{}/{}/resolve", kTransactions, percent_encode(id));
+Task<int> resolve_global_transaction(AdminClient& client, std::string id, std::string participant, std::string decision,
+                                     std::string reason, Format format) {
+  const std::string root =
+      participant.empty() ? std::string(kTransactions) : "/admin/branches/" + percent_encode(participant);
+  const std::string path = fmt::format("{}/{}/resolve", root, percent_encode(id));
   json::object body{{"decision", decision}, {"reason", reason}};
   HF_CO_TRY(const json::value answer, co_await client.post(path, std::move(body)));
   if (format == Format::json) {
     print_json(answer);
-  } else {
+  } else if (participant.empty()) {
     std::printf("transaction %s: %s, %s\n", id.c_str(), text_of(answer, "outcome").c_str(),
                 text_of(answer, "state").c_str());
+  } else {
+    std::printf("branch %s at %s: %s\n", id.c_str(), participant.c_str(), text_of(answer, "ended").c_str());
   }
   co_return kYes;
 }

@@ -20,8 +20,9 @@ Task<int> list_global_transactions(AdminClient& client, GlobalList which, Format
 /// As a timeline, then what ran beside what. `http`: with the headers of the calls.
 Task<int> show_global_transaction(AdminClient& client, std::string id, bool http, Format format);
 
-/// `decision`: "commit" or "abort". The reason is recorded before anything happens.
-Task<int> resolve_global_transaction(AdminClient& client, std::string id, std::string decision, std::string reason,
-                                     Format format);
+/// `decision`: "commit" or "abort". The reason is recorded before anything happens. `participant`: at this one's branch
+/// alone, in doubt, without its coordinator; "": at the coordinator.
+Task<int> resolve_global_transaction(AdminClient& client, std::string id, std::string participant, std::string decision,
+                                     std::string reason, Format format);
 
 }  // namespace hf::console
