@@ -58,7 +58,11 @@ Task<std::vector<Engine::Taken>> Engine::poll(Poll poll) {
       co_await asio::post(world.executor, asio::use_awaitable);  // much was passed over; there is more to look at
       continue;
     }
-    if (now >= poll.until || store_->failure()) break;
+    if (const std::optional<Error> failure = store_->failure()) {  // "no message" would be asked again at once
+      taken = Error{Code::unavailable, failure->message};
+      break;
+    }
+    if (now >= poll.until) break;
     co_await event->wait_until(std::min(poll.until, std::max(cursor.next_visible(), now + 1ms)));
   }
   --polls_;
