@@ -25,24 +25,11 @@
 #include <string>
 
 #include "base/task.h"
+#include "participant/inbox_config.h"
 #include "sql/database.h"
 #include "sys/world.h"
 
 namespace hf::participant {
-
-struct InboxConfig {
-  /// Of the service, in metrics and log lines
-  std::string name = "inbox";
-  /// How long keys are remembered: longer than a message can come again (the broker's retention, the outbox's redo).
-  /// 1 min … 365 d
-  Duration keep = 168h;
-  /// How often old keys are looked for. 100 ms … 1 d
-  Duration scan = 1min;
-  /// Keys removed in one transaction. 1 … 1 000
-  std::size_t remove_batch = 500;
-};
-/// Error: invalid, naming the field that is out of bounds.
-Result<void> check(const InboxConfig& config);
 
 struct Handled {
   std::string result;     ///< what the effect returned, now or the first time

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/time.h"
+#include "participant/inbox_config.h"
+#include "participant/outbox_config.h"
 
 namespace hf::shop {
 
@@ -97,6 +99,31 @@ struct PlaceOrderConfig {
   Duration drain = 10s;
   /// Transactions whose calls are remembered for `show tx`, in memory. 0 … 1 000 000
   std::size_t traces = 10'000;
+};
+
+// ---- local message table (shop/local_table): two services, each with its own store and its own outbox
+// ------------------
+
+/// Of both services; they must agree on topics.
+struct LocalTableConfig {
+  /// As ShopConfig::items: the order service knows names and prices, the inventory service sells the pieces
+  std::vector<std::string> items = ShopConfig{}.items;
+  /// Orders go to the inventory service, results come back, confirmed orders are told to the customer. NORMAL or MIXED
+  std::string orders_topic = "shop-orders", results_topic = "shop-order-results", events_topic = "ecommerce-orders";
+  /// Consumer groups: of the inventory service on orders, of the order service on results
+  std::string inventory_group = "inventory", shop_group = "shop";
+  /// Messages that each service handles at a time: what a group commit can put together. 1 … 10 000
+  int concurrency = 128;
+  participant::OutboxConfig outbox;
+  participant::InboxConfig inbox;
+  /// Orders between their admission and their answer; beyond it 503. 1 … 100 000
+  std::size_t orders_in_flight = 1024;
+  /// What a refused client is told to wait. 1 s … 1 h, whole seconds
+  Duration retry_after = 1s;
+  /// How long start() waits for the broker; it goes on without, and tries on. 0 s … 5 min
+  Duration broker_wait = 5s;
+  /// How long close() waits for orders under way. 0 s … 5 min
+  Duration drain = 10s;
 };
 
 }  // namespace hf::shop

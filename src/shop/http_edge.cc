@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/log.h"
+#include "shop/answers.h"
 #include "shop/order_request.h"
 
 namespace hf::shop {
@@ -10,72 +11,32 @@ namespace {
 
 namespace json = boost::json;
 
-net::HttpResponse respond(int status, const json::object& body) {
-  return net::HttpResponse::json(status, json::serialize(body) + "\n");
-}
-
-json::object error_of(std::string_view code, std::string_view message, std::string_view field = "") {
-  json::object error = {{"code", code}, {"message", message}};
-  if (!field.empty()) error["field"] = field;
-  return error;
-}
-
-net::HttpResponse refuse(int status, std::string_view code, std::string_view message, std::string_view field = "") {
-  return respond(status, {{"error", error_of(code, message, field)}});
-}
-
 json::object order_json(const Order& order) {
-  json::array channels;
-  for (const std::string& channel : order.request.channels) channels.emplace_back(channel);
-  return {{"order_id", order.order_id},
-          {"status", order.status == OrderStatus::confirmed ? "confirmed" : "refused"},
-          {"buyer", order.request.buyer},
-          {"item", order.request.item},
-          {"quantity", order.request.quantity},
-          {"channel", std::move(channels)},
-          {"phone", log::mask_phone(order.request.phone)},
-          {"total_minor", order.total_minor()},
-          {"received_at", to_rfc3339(wall_from_us(order.received_at_us))},
-          {"decided_at", to_rfc3339(wall_from_us(order.committed_at_us))}};
+  json::object body = {{"order_id", order.order_id},
+                       {"status", order.status == OrderStatus::confirmed ? "confirmed" : "refused"}};
+  add_request(body, order.request, order.unit_price_minor);
+  body["received_at"] = to_rfc3339(wall_from_us(order.received_at_us));
+  body["decided_at"] = to_rfc3339(wall_from_us(order.committed_at_us));
+  return body;
 }
 
-json::object sold_out_of(const Order& order) {
-  return error_of(order.reason,
-                  fmt::format("fewer than {} pieces of item {} are left", order.request.quantity, order.request.item));
-}
-
-void add_hop(json::array& hops, std::string_view name, WallTime at, std::string_view detail = "") {
-  json::object hop = {{"hop", name}, {"at", to_rfc3339(at)}, {"at_us", to_us(at)}};
-  if (!detail.empty()) hop["detail"] = detail;
-  hops.push_back(std::move(hop));
-}
+json::object sold_out_of(const Order& order) { return error_of(order.reason, sold_out_text(order.request)); }
 
 json::array trace_of(const Order& order, const LateSteps* late) {
   json::array hops;
-  add_hop(hops, "received", wall_from_us(order.received_at_us));
-  add_hop(hops, "half_message_acknowledged", wall_from_us(order.half_at_us), order.message_id);
+  add_hop(hops, "received", order.received_at_us);
+  add_hop(hops, "half_message_acknowledged", order.half_at_us, order.message_id);
   const bool confirmed = order.status == OrderStatus::confirmed;
-  add_hop(hops, "local_transaction_begun", wall_from_us(order.begun_at_us));
-  add_hop(hops, "local_transaction_committed", wall_from_us(order.committed_at_us),
+  add_hop(hops, "local_transaction_begun", order.begun_at_us);
+  add_hop(hops, "local_transaction_committed", order.committed_at_us,
           confirmed ? "confirmed" : std::string_view(order.reason));
   if (late == nullptr) return hops;
   if (late->decision_sent) {
-    add_hop(hops, "decision_sent", *late->decision_sent,
+    add_hop(hops, "decision_sent", to_us(*late->decision_sent),
             fmt::format("{}, {}", confirmed ? "COMMIT" : "ROLLBACK", late->decision));
   }
-  if (late->answered) add_hop(hops, "answered", *late->answered);
+  if (late->answered) add_hop(hops, "answered", to_us(*late->answered));
   return hops;
-}
-
-bool wants_trace(const net::HttpRequest& request) {
-  const auto fields = net::parse_form(request.query());
-  return fields && net::find_field(*fields, "trace") == "1";
-}
-
-net::HttpResponse no_such(const net::HttpRequest& request, int status) {
-  if (status == 405) return refuse(status, "method_not_allowed", request.method + " is not offered here");
-  if (status == 400) return refuse(status, "invalid_path", "the path has a broken percent-encoding");
-  return refuse(status, "not_found", "there is POST /orders, GET /orders/{id}, GET /items");
 }
 
 }  // namespace
@@ -84,7 +45,7 @@ HttpEdge::HttpEdge(sys::World& world, const ShopConfig& config, OrderService& or
     : world_(world),
       config_(config),
       orders_(orders),
-      router_(no_such),
+      router_(no_such_path),
       invalid_(world.metrics.counter("holdfast_shop_orders_total", "Requests for an order, by outcome",
                                      {{"outcome", "invalid"}})) {
   router_.add("POST", "/orders",
@@ -118,10 +79,7 @@ asio::awaitable<net::HttpResponse> HttpEdge::post_order(net::HttpRequest request
 }
 
 net::HttpResponse HttpEdge::unavailable(std::string_view code, const std::string& why) const {
-  net::HttpResponse response = refuse(503, code, why);
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(config_.retry_after).count();
-  response.headers.add("Retry-After", std::to_string(seconds));
-  return response;
+  return refuse_for_now(code, why, config_.retry_after);
 }
 
 net::HttpResponse HttpEdge::answer(const Placement& placement) const {
@@ -194,14 +152,7 @@ asio::awaitable<net::HttpResponse> HttpEdge::get_items() {
     co_return unavailable("database_unavailable", "the database is away, repeat later");
   }
   json::array list;
-  for (const Item& item : *items) {
-    list.push_back(json::object{{"id", item.id},
-                                {"name", item.name},
-                                {"price_minor", item.price_minor},
-                                {"initial", item.initial},
-                                {"available", item.available},
-                                {"sold", item.sold}});
-  }
+  for (const Item& item : *items) list.push_back(item_json(item));
   co_return respond(200, {{"items", std::move(list)}});
 }
 

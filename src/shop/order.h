@@ -26,6 +26,10 @@ struct OrderRequest {
   bool operator==(const OrderRequest&) const = default;
 };
 
+/// "sms,voice": as a row has them.
+std::string join_channels(const std::vector<std::string>& channels);
+std::vector<std::string> split_channels(const std::string& joined);
+
 struct Item {
   std::int64_t id = 0;
   std::string name;

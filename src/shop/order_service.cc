@@ -2,15 +2,10 @@
 
 #include "base/log.h"
 #include "shop/order_event.h"
+#include "shop/order_id.h"
 
 namespace hf::shop {
 namespace {
-
-/// 12 digits of time, 12 of chance: unique, and orders of one moment lie together in the table's index.
-std::string order_id_of(WallTime now, sys::Random& random) {
-  const std::uint64_t us = static_cast<std::uint64_t>(to_us(now)) >> 4 & 0xffff'ffff'ffff;
-  return fmt::format("{:012x}{}", us, random.hex(6));
-}
 
 Outcome outcome_of(Code code) {
   switch (code) {
@@ -131,7 +126,7 @@ OrderService::OrderService(sys::World& world, const ShopConfig& config, Store& s
       idle_(world.clock),
       metrics_(std::make_shared<Metrics>(world.metrics)) {}
 
-std::string OrderService::next_order_id() { return order_id_of(world_.clock.wall(), world_.random); }
+std::string OrderService::next_order_id() { return new_order_id(world_.clock.wall(), world_.random); }
 
 asio::awaitable<Placement> OrderService::place(OrderRequest request, std::optional<std::string> key) {
   if (closing_ || under_way_ >= config_.orders_in_flight) {

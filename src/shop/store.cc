@@ -38,22 +38,6 @@ constexpr std::string_view kSelectOrder =
     "SELECT order_id, status, reason, buyer, item, quantity, channels, phone, unit_price_minor, idempotency_key, "
     "message_id, received_at_us, half_at_us, begun_at_us, committed_at_us FROM orders ";
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string joined;
-  for (const std::string& part : parts) joined += (joined.empty() ? "" : ",") + part;
-  return joined;
-}
-
-std::vector<std::string> split(const std::string& joined) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at < joined.size();) {
-    const std::size_t end = std::min(joined.find(',', at), joined.size());
-    parts.push_back(joined.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
-}
-
 std::string_view text_of(OrderStatus status) { return status == OrderStatus::confirmed ? "confirmed" : "refused"; }
 
 Order order_from(const sql::Row& row) {
@@ -61,7 +45,7 @@ Order order_from(const sql::Row& row) {
   order.order_id = row.text(0);
   order.status = row.text(1) == "confirmed" ? OrderStatus::confirmed : OrderStatus::refused;
   order.reason = row.text(2);
-  order.request = {row.text(3), row.integer(4), row.integer(5), split(row.text(6)), row.text(7)};
+  order.request = {row.text(3), row.integer(4), row.integer(5), split_channels(row.text(6)), row.text(7)};
   order.unit_price_minor = row.integer(8);
   if (!row.is_null(9)) order.idempotency_key = row.text(9);
   order.message_id = row.text(10);
@@ -86,7 +70,7 @@ Result<void> insert_order(sql::Transaction& tx, const Order& order) {
       "idempotency_key, message_id, received_at_us, half_at_us, begun_at_us, committed_at_us) "
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {order.order_id, order.order_id, std::string(text_of(order.status)), order.reason, request.buyer, request.item,
-       request.quantity, join(request.channels), request.phone, order.unit_price_minor, std::move(key),
+       request.quantity, join_channels(request.channels), request.phone, order.unit_price_minor, std::move(key),
        order.message_id, order.received_at_us, order.half_at_us, order.begun_at_us, order.committed_at_us}));
   return ok();
 }
