@@ -2,16 +2,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/bytes.h"
+
 namespace hf::coordinator {
 namespace {
 
 namespace wire = hf::wire::two_phase;
 
+/// A stranger's text as we store it: not too long, and well-formed, or a database would refuse the row that holds it.
+std::string shown(std::string text, std::size_t limit = 500) {
+  if (text.size() > limit) {
+    text.resize(limit);
+    while (!text.empty() && !is_utf8(text) && (text.back() & 0x80) != 0) text.pop_back();  // half a character
+    text += "…";
+  }
+  if (is_utf8(text)) return text;
+  std::ranges::replace_if(text, [](char c) { return (c & 0x80) != 0; }, '?');
+  return text;
+}
+
 /// Why an answer is none: for the story.
 std::string no_answer(const Result<net::HttpResponse>& answer) {
-  constexpr std::size_t kShown = 200;
-  if (!answer) return answer.error().message;
-  return fmt::format("HTTP {} {}", answer->status, answer->body.substr(0, kShown));
+  if (!answer) return shown(answer.error().message);
+  return shown(fmt::format("HTTP {} {}", answer->status, answer->body));
 }
 
 std::optional<wire::Message> message_of(const Result<net::HttpResponse>& answer) {
@@ -28,7 +43,7 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 Event read_vote(std::size_t who, const Result<net::HttpResponse>& answer) {
   const auto message = message_of(answer);
   if (message && answer->status == 200) {
-    if (const auto vote = wire::vote_from(message->message)) return Voted{who, *vote, message->reason};
+    if (const auto vote = wire::vote_from(message->message)) return Voted{who, *vote, shown(message->reason)};
   }
   return Silent{who, "prepare: " + no_answer(answer)};
 }

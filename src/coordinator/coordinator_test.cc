@@ -82,7 +82,9 @@ TEST_F(CoordinatorTest, RefusesNonsense) {
         good + R"("participantId":"a b","participantProtocols":[{"name":"durable","url":"http://h:1/u"}]})",
         good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"ftp://h/u"}]})",
         good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"not a url"}]})",
-        good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"http://h:1/u/"}]})"}) {
+        good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"http://h:1/u/"}]})",
+        good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"http://h:1/u?a=b"}]})",
+        good + R"("participantId":"p","participantProtocols":[{"name":"durable","url":"http://h:1/u#x"}]})"}) {
     const auto response = run(initiator_.call("POST", path, body));
     EXPECT_EQ(response.status, 400) << body;
     EXPECT_TRUE(response.body.starts_with(R"({"errorMessage":")")) << response.body;

@@ -36,8 +36,10 @@ Result<void> check_participant(const wire::RegisterRequest& request) {
     return Error{Code::invalid, "\"participantId\" has 1 to 128 printable characters without spaces"};
   }
   for (const wire::ProtocolAt& at : request.protocols) {
-    if (at.url.size() > kUrlMax || !net::parse_url(at.url) || at.url.ends_with('/')) {
-      return Error{Code::invalid, "\"url\" is not an http URL without a slash at its end"};
+    // We add /prepare and /notify to it.
+    const bool extends = !at.url.ends_with('/') && at.url.find_first_of("?#") == std::string::npos;
+    if (at.url.size() > kUrlMax || !extends || !std::ranges::all_of(at.url, printable) || !net::parse_url(at.url)) {
+      return Error{Code::invalid, "\"url\" is not an http URL without query, fragment and a slash at its end"};
     }
   }
   return ok();
@@ -163,7 +165,8 @@ Task<std::string> Engine::begin() {
   }
   const wire::Gtrid id{.coordinator = config_.id, .epoch = epoch_, .unique = make_unique_part(world_)};
   const LivePtr one = keep(coordinator::begin(id.to_string(), to_us(world_.clock.wall())));
-  expiring_.emplace_back(world_.clock.now() + config_.active_max, one->tx.gtrid);
+  one->expires = world_.clock.now() + config_.active_max;
+  expiring_.emplace(one->expires, one->tx.gtrid);
   if (expiring_.size() == 1) aging_.notify_all();
   begun_.add();
   co_return one->tx.gtrid;
@@ -259,6 +262,7 @@ Task<wire::OutcomeReport> Engine::stored_outcome(std::string gtrid) {
 void Engine::feed(const LivePtr& one, const Event& event) {
   const State before = one->tx.state;
   const Actions actions = step(one->tx, event, to_us(world_.clock.wall()));
+  if (before == State::active && one->tx.state != State::active) expiring_.erase({one->expires, one->tx.gtrid});
   // A try that failed is worth no write of its own.
   if (one->tx.state != State::active && !std::holds_alternative<NotTold>(event)) touch(one);
   count(one, before);
@@ -470,18 +474,14 @@ asio::awaitable<void> Engine::run_expiry() {
   while (phase_ == Phase::running) {
     if (expiring_.empty()) {
       co_await aging_.wait();
-      continue;
-    }
-    const auto [at, gtrid] = expiring_.front();
-    const LivePtr one = live(gtrid);
-    if (one && one->tx.state == State::active && at > world_.clock.now()) {
+    } else if (const Monotonic at = expiring_.begin()->first; at > world_.clock.now()) {
       co_await aging_.wait_until(at);
-      continue;
+    } else {
+      const LivePtr one = live(expiring_.begin()->second);
+      HF_ASSERT(one && one->tx.state == State::active);
+      expired_.add();
+      feed(one, Expired{});  // takes it off the list
     }
-    expiring_.pop_front();
-    if (!one || one->tx.state != State::active) continue;
-    expired_.add();
-    feed(one, Expired{});
   }
 }
 

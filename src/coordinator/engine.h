@@ -3,7 +3,6 @@
 /// The driver: feeds events to the machine (transaction.h), performs its actions, owns retries, timers and shutdown.
 /// Decides nothing.
 
-#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -65,7 +64,7 @@ class Engine {
     bool unresolved = false;         ///< its COMMIT's write was not answered
     std::vector<Heuristic> damages;  ///< not recorded yet
     std::size_t votes = 0, acknowledgements = 0;
-    Monotonic doubt_since{};
+    Monotonic expires{}, doubt_since{};
   };
   using LivePtr = std::shared_ptr<Live>;
 
@@ -113,10 +112,10 @@ class Engine {
   Phase phase_ = Phase::starting;
   bool store_works_ = true, saving_ = false;
   std::uint64_t epoch_ = 0;
-  std::unordered_map<std::string, LivePtr> live_;           ///< unfinished, or not yet written as finished
-  std::deque<std::pair<Monotonic, std::string>> expiring_;  ///< in order: active_max is one for all
-  std::vector<LivePtr> dirty_;                              ///< rows that are behind
-  std::set<std::pair<Monotonic, std::string>> in_doubt_;    ///< decided and not acknowledged by all, or unresolved
+  std::unordered_map<std::string, LivePtr> live_;         ///< unfinished, or not yet written as finished
+  std::set<std::pair<Monotonic, std::string>> expiring_;  ///< the active ones
+  std::vector<LivePtr> dirty_;                            ///< rows that are behind
+  std::set<std::pair<Monotonic, std::string>> in_doubt_;  ///< decided and not acknowledged by all, or unresolved
   bool heuristics_changed_ = true;
 
   metrics::Counter& begun_;
