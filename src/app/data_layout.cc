@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "app/local_stores.h"
 #include "sys/files.h"
 
 namespace hf::app {
@@ -50,7 +49,6 @@ Result<Config> load_configuration_beside(sys::World& world, const ConfigSources&
     for (std::string& line : lines_of(*layout)) as_made.assignments.push_back(std::move(line));
     HF_TRY(config, load_configuration(as_made));
   }
-  HF_TRY(find_local_stores(world, config));
   return config;
 }
 

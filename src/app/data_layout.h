@@ -14,7 +14,7 @@ Result<void> check_layout(sys::World& world, const Config& config);
 Result<void> claim_layout(sys::World& world, const Config& config);
 
 /// For a command beside the servers: load_configuration, in the mode and on the stores that the data folder was made
-/// for, with the URLs of local servers. Errors: also unavailable (local servers that nobody has started yet).
+/// for. Then LocalStores::borrow.
 Result<Config> load_configuration_beside(sys::World& world, const ConfigSources& sources);
 
 }  // namespace hf::app

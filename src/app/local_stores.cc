@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/stores.h"
 #include "base/log.h"
 #include "net/backoff.h"
 #include "sys/files.h"
@@ -50,23 +51,46 @@ std::vector<LocalServerPlan> plan_local_servers(Config& config) {
   return plans;
 }
 
-Result<void> find_local_stores(sys::World& world, Config& config) {
-  for (const LocalServerPlan& plan : plan_local_servers(config)) {
-    const std::string folder = folder_of(config, plan);
-    const Result<std::string> url = sys::read_file(world.files, url_file(folder));
-    if (!url) return Error{Code::unavailable, fmt::format("no server was started in {}", folder)};
-    use(config, plan, *url);
-  }
-  return ok();
-}
-
 LocalStores::LocalStores(sys::World world)
     : world_(std::move(world)), stop_asked_(world_.clock), tasks_(world_.executor, world_.clock) {}
 
 Task<> LocalStores::start(Config& config) {
+  std::vector<LocalServerPlan> plans = plan_local_servers(config);
+  std::erase_if(plans, [&](const LocalServerPlan& plan) {
+    return std::none_of(plan.stores.begin(), plan.stores.end(),
+                        [&](const auto& role) { return config.has_role(role); });
+  });
+  HF_CO_TRY(co_await start_all(config, std::move(plans)));
+  for (const auto& local : servers_) {
+    const std::string url = local->server->url(std::string(kStore));
+    HF_CO_TRY(sys::replace_file(world_.files, url_file(folder_of(config, local->plan)), url));
+    use(config, local->plan, url);
+    tasks_.spawn("watch_mariadb", watch(*local));
+  }
+  co_return ok();
+}
+
+Task<> LocalStores::borrow(Config& config) {
+  std::vector<LocalServerPlan> missing;
   for (LocalServerPlan& plan : plan_local_servers(config)) {
-    const auto is_here = [&](const std::string& role) { return config.has_role(role); };
-    if (std::none_of(plan.stores.begin(), plan.stores.end(), is_here)) continue;
+    const std::string folder = folder_of(config, plan);
+    const Result<std::string> url = sys::read_file(world_.files, url_file(folder));
+    if (!url) co_return Error{Code::unavailable, fmt::format("no server was ever started in {}", folder)};
+    use(config, plan, *url);
+    const auto opened = sql::open(world_, with_option(*databases_of(config).at(plan.stores.front()), "mode=ro"), "");
+    if (opened) {
+      co_await (*opened)->close();
+    } else if (opened.error().code == Code::unavailable) {
+      missing.push_back(std::move(plan));
+    }
+  }
+  HF_CO_TRY(co_await start_all(config, std::move(missing)));
+  for (const auto& local : servers_) use(config, local->plan, local->server->url(std::string(kStore)));
+  co_return ok();
+}
+
+Task<> LocalStores::start_all(Config& config, std::vector<LocalServerPlan> plans) {
+  for (LocalServerPlan& plan : plans) {
     auto local = std::make_unique<Local>();
     local->plan = std::move(plan);
     local->control = world_.make_worker("mariadb", 1);
@@ -76,13 +100,7 @@ Task<> LocalStores::start(Config& config) {
   sys::TaskGroup beside(world_.executor, world_.clock);
   for (const auto& local : servers_) beside.spawn("start_mariadb", start_one(*local, folder_of(config, local->plan)));
   co_await beside.join();
-  for (const auto& local : servers_) {
-    HF_CO_TRY(local->started);
-    const std::string url = local->server->url(std::string(kStore));
-    HF_CO_TRY(sys::replace_file(world_.files, url_file(folder_of(config, local->plan)), url));
-    use(config, local->plan, url);
-    tasks_.spawn("watch_mariadb", watch(*local));
-  }
+  for (const auto& local : servers_) HF_CO_TRY(local->started);
   co_return ok();
 }
 

@@ -24,10 +24,6 @@ struct LocalServerPlan {
 /// What config.store asks for, whatever roles run here. Pure.
 std::vector<LocalServerPlan> plan_local_servers(Config& config);
 
-/// For a command beside the process that runs the servers: puts the URLs that it wrote down into `config`.
-/// Error: unavailable (nobody has started them in this data folder).
-Result<void> find_local_stores(sys::World& world, Config& config);
-
 /// One strand. stop() is awaited before it is destroyed.
 class LocalStores {
  public:
@@ -38,8 +34,14 @@ class LocalStores {
   /// Starts those with a store of this process's roles, side by side, and puts their URLs into `config`.
   /// Errors: those of sql::mysql::LocalServer::start.
   Task<> start(Config& config);
+  /// For a command beside the process that serves: uses the servers that it runs, and starts those that nobody runs, so
+  /// that a data folder at rest can be looked into; who wants to serve from it meanwhile is refused. Error: unavailable
+  /// (this folder never had such a server).
+  Task<> borrow(Config& config);
   /// SIGTERM to all; returns when they are gone.
   asio::awaitable<void> stop();
+  /// Servers that this object started.
+  std::size_t running() const { return servers_.size(); }
   /// server → why it is down.
   const std::map<std::string, std::string>& trouble() const { return trouble_; }
 
@@ -51,6 +53,7 @@ class LocalStores {
     std::unique_ptr<sys::Worker> waiting;  ///< its one thread waits for the end
     Result<void> started = ok();
   };
+  Task<> start_all(Config& config, std::vector<LocalServerPlan> plans);
   asio::awaitable<void> start_one(Local& local, std::string folder);
   asio::awaitable<void> watch(Local& local);
   asio::awaitable<void> start_again(Local& local);

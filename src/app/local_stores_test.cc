@@ -1,10 +1,13 @@
 #include "app/local_stores.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include <filesystem>
 
 #include "app/data_layout.h"
+#include "sql/database.h"
+#include "sys/files.h"
 #include "sys/loop.h"
 
 namespace hf::app {
@@ -76,20 +79,58 @@ TEST_F(DataFolder, IsWhatItWasMadeFor) {
   EXPECT_EQ(beside->mode, ShopMode::outbox);
 }
 
-TEST_F(DataFolder, CommandsFindTheLocalServersOfAnotherProcess) {
-  const auto config = load_configuration(sources("2pc", "mariadb"));
+Task<> use_and_borrow(sys::World world, Config config) {
+  const Config at_rest = config;
+  Config beside = config;
+  LocalStores servers(world), command(world), later(world);
+  HF_CO_TRY(co_await servers.start(config));
+  EXPECT_THAT(config.payment_database, testing::StartsWith("mysql://root@localhost/payment?socket="));
+  EXPECT_EQ(config.shop_database, "sqlite:shop.db");
+  HF_CO_TRY(co_await command.borrow(beside));
+  EXPECT_EQ(beside.payment_database, config.payment_database);
+  EXPECT_EQ(command.running(), 0U) << "they run already";
+  co_await command.stop();
+  co_await servers.stop();
+  Config resting = at_rest;
+  HF_CO_TRY(co_await later.borrow(resting));
+  EXPECT_EQ(later.running(), 2U) << "nobody ran them";
+  auto opened = sql::open(world, resting.inventory_database, "");
+  EXPECT_TRUE(opened);
+  if (opened) co_await (*opened)->close();
+  co_await later.stop();
+  co_return ok();
+}
+
+TEST_F(DataFolder, CommandsUseTheServersOfAnotherProcessOrStartThem) {
+  auto config = load_configuration(sources("2pc", "mariadb"));
   ASSERT_TRUE(config);
-  ASSERT_TRUE(claim_layout(loop_.world(), *config));
-  EXPECT_EQ(load_configuration_beside(loop_.world(), sources("", "")).error().code, Code::unavailable);
-  for (const char* server : {"payment", "inventory"}) {
-    const std::string folder = folder_ + "/mariadb/" + server;
-    ASSERT_TRUE(loop_.world().files.make_dirs(folder));
-    ASSERT_TRUE(sys::replace_file(loop_.world().files, folder + "/url", "mysql://root@localhost/{store}?socket=/s"));
-  }
-  const auto beside = load_configuration_beside(loop_.world(), sources("", ""));
-  ASSERT_TRUE(beside) << beside.error().message;
-  EXPECT_EQ(beside->payment_database, "mysql://root@localhost/payment?socket=/s");
-  EXPECT_EQ(beside->shop_database, "sqlite:shop.db");
+  const Result<void> done = loop_.run_until_done(use_and_borrow(loop_.world(), std::move(*config)));
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+Task<> kill_one(sys::World world, Config config) {
+  LocalStores servers(world);
+  HF_CO_TRY(co_await servers.start(config));
+  const auto pid = sys::read_file(world.files, config.data + "/mariadb/all/pid");
+  EXPECT_TRUE(pid);
+  ::kill(static_cast<pid_t>(std::stol(*pid)), SIGKILL);
+  const Monotonic limit = world.clock.now() + 20s;
+  while (servers.trouble().empty() && world.clock.now() < limit) co_await world.clock.sleep_for(1ms);
+  EXPECT_TRUE(servers.trouble().contains("all"));
+  while (!servers.trouble().empty() && world.clock.now() < limit) co_await world.clock.sleep_for(1ms);
+  EXPECT_TRUE(servers.trouble().empty());
+  auto opened = sql::open(world, config.shop_database, "");
+  EXPECT_TRUE(opened);
+  if (opened) co_await (*opened)->close();
+  co_await servers.stop();
+  co_return ok();
+}
+
+TEST_F(DataFolder, AServerThatDiesIsReportedAndStartedAgain) {
+  auto config = load_configuration(sources("message", "mariadb"));
+  ASSERT_TRUE(config);
+  const Result<void> done = loop_.run_until_done(kill_one(loop_.world(), std::move(*config)));
+  EXPECT_TRUE(done) << done.error().message;
 }
 
 }  // namespace

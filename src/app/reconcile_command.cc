@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/data_layout.h"
+#include "app/local_stores.h"
 #include "app/report.h"
 #include "app/stores.h"
 #include "base/log.h"
@@ -48,15 +49,8 @@ Result<reconcile::Window> parse_window(const ReconcileOptions& options, WallTime
   return window;
 }
 
-Task<reconcile::Report> check(sys::World world, Config config, ReconcileOptions options) {
-  HF_CO_TRY(const reconcile::Window window, parse_window(options, world.clock.wall()));
-  co_return co_await run_reconciliation(world, config, options.admin, options.admin_token, window);
-}
-
-}  // namespace
-
-Task<reconcile::Report> run_reconciliation(sys::World world, const Config& config, std::string admin, std::string token,
-                                           reconcile::Window window) {
+Task<reconcile::Report> read_and_audit(sys::World world, const Config& config, std::string admin, std::string token,
+                                       reconcile::Window window) {
   // Against the flow: whatever is read of an earlier hop is at least as new as what was read of a later one, so that
   // an order on its way is never mistaken for a notification without an order.
   const Store stores[] = {{"the phone", config.phone.database, reconcile::read_phone},
@@ -68,6 +62,25 @@ Task<reconcile::Report> run_reconciliation(sys::World world, const Config& confi
   const Store shop{"the shop", config.shop_database, reconcile::read_shop};
   HF_CO_TRY(co_await read_store(world, shop, config.data, facts));
   co_return reconcile::audit(facts, window);
+}
+
+Task<reconcile::Report> check(sys::World world, Config config, ReconcileOptions options) {
+  HF_CO_TRY(const reconcile::Window window, parse_window(options, world.clock.wall()));
+  co_return co_await run_reconciliation(world, config, options.admin, options.admin_token, window);
+}
+
+}  // namespace
+
+Task<reconcile::Report> run_reconciliation(sys::World world, Config config, std::string admin, std::string token,
+                                           reconcile::Window window) {
+  LocalStores local(world);
+  if (Result<void> borrowed = co_await local.borrow(config); !borrowed) {
+    co_await local.stop();
+    co_return borrowed.error();
+  }
+  Result<reconcile::Report> report = co_await read_and_audit(world, config, std::move(admin), std::move(token), window);
+  co_await local.stop();
+  co_return report;
 }
 
 int reconcile_command(const ConfigSources& sources, const ReconcileOptions& options, bool json) {

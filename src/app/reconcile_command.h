@@ -19,8 +19,9 @@ struct ReconcileOptions {
 /// 0 clean, 1 findings, 2 could not check.
 int reconcile_command(const ConfigSources& sources, const ReconcileOptions& options, bool json);
 
-/// The same inside a program: the demo calls it until nothing is on its way any more.
-Task<reconcile::Report> run_reconciliation(sys::World world, const Config& config, std::string admin, std::string token,
+/// The same inside a program: the demo calls it until nothing is on its way any more. `config`: from
+/// load_configuration_beside.
+Task<reconcile::Report> run_reconciliation(sys::World world, Config config, std::string admin, std::string token,
                                            reconcile::Window window);
 
 }  // namespace hf::app

@@ -11,6 +11,7 @@
 
 #include "app/cli.h"
 #include "app/data_layout.h"
+#include "app/local_stores.h"
 #include "app/stores.h"
 #include "base/log.h"
 #include "console/table.h"
@@ -99,7 +100,7 @@ Task<Answer> ask(sys::World world, const Config& config, std::string url, Catalo
   co_return answer;
 }
 
-Task<Answer> look(sys::World world, Config config, SqlOptions options) {
+Task<Answer> look(sys::World world, Config& config, SqlOptions options) {
   const std::map<std::string, std::string*> stores = databases_of(config);
   const auto store = stores.find(options.store);
   if (store == stores.end()) {
@@ -110,6 +111,17 @@ Task<Answer> look(sys::World world, Config config, SqlOptions options) {
   }
   HF_CO_TRY(CatalogueQuery query, query_for(options.statement, store->second->starts_with("sqlite:")));
   co_return co_await ask(world, config, *store->second, std::move(query));
+}
+
+Task<Answer> borrow_and_look(sys::World world, Config config, SqlOptions options) {
+  LocalStores local(world);
+  if (Result<void> borrowed = co_await local.borrow(config); !borrowed) {
+    co_await local.stop();
+    co_return borrowed.error();
+  }
+  Result<Answer> answer = co_await look(world, config, std::move(options));
+  co_await local.stop();
+  co_return answer;
 }
 
 }  // namespace
@@ -148,7 +160,7 @@ int sql_command(const ConfigSources& sources, const SqlOptions& options, bool js
   };
   Result<Config> config = load_configuration_beside(loop.world(), sources);
   if (!config) return refuse(config.error());
-  const Result<Answer> answer = loop.run_until_done(look(loop.world(), std::move(*config), options));
+  const Result<Answer> answer = loop.run_until_done(borrow_and_look(loop.world(), std::move(*config), options));
   if (!answer) return refuse(answer.error());
   json ? print_json(*answer) : print_rows(*answer);
   return answer->rows.empty() ? kExitNo : kExitYes;
