@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The acceptance rows, run against the real binary.
 
-usage: accept.py --binary build/dev/src/app/holdfast [--random N] [--list] [--lint] [ID … | all]
+usage: accept.py --binary build/dev/src/app/holdfast [--random N] [--store S] [--list] [--lint] [ID … | all]
 
 Each row prints its evidence and ends with `PASS <ID>`, `FAIL <ID>`, or `TODO <ID>` for what is not built. The last line
 counts. Exit 0: every row that was asked for and is built passed (a named row that is not built fails); 1: one did not.
@@ -16,6 +16,7 @@ import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import harness  # noqa: E402
 from harness import REGISTRY, Context, Todo  # noqa: E402
 
 
@@ -53,10 +54,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, type=pathlib.Path)
     parser.add_argument("--random", type=int, default=0, help="the number everything random is made from; 0: a fresh one")
+    parser.add_argument("--store", help="where the stores are, unless a row says so itself: sqlite, mariadb, mariadb-all; "
+                        "oceanbase-stub: for A4")
     parser.add_argument("--list", action="store_true", help="print the rows and stop")
     parser.add_argument("--lint", action="store_true", help="check that rows which point elsewhere point to rows that exist")
     parser.add_argument("ids", nargs="*")
     args = parser.parse_args()
+    harness.STORE = args.store or harness.STORE
     load_rows()
     if args.list:
         for row in sorted(REGISTRY.values(), key=lambda r: order_of(r.id)):

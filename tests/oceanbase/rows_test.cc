@@ -294,8 +294,15 @@ TEST_F(StoreOnStub, LogsInAtAServerWithTheTenantAlone) {
   EXPECT_EQ(stub_->logins(), std::vector<std::string>{"app@shop"});
 }
 
-TEST_F(StoreOnStub, HasNoXa) {
+TEST_F(StoreOnStub, XaIsProbedForAndNotUsed) {
   open();
+  EXPECT_TRUE(stub_->wait_for_statement("^XA START 'hf.probe.")) << "answered 1064";
+  EXPECT_EQ(db_->xa(), nullptr);
+}
+
+TEST_F(StoreOnStub, XaThatIsThereIsLeftAloneAndTheProbeLeavesNothing) {
+  open("", {.has_xa = true});
+  EXPECT_TRUE(stub_->wait_for_statement("^XA ROLLBACK 'hf.probe."));
   EXPECT_EQ(db_->xa(), nullptr);
 }
 

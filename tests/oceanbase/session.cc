@@ -86,6 +86,7 @@ Session::Next Session::handle(const Packet& command) {
 }
 
 Session::Next Session::handle_statement(const Packet& command, Command what, const std::string& text) {
+  if (what != Command::prepare) stub_.note_received(text);
   if (const std::optional<Refusal> refusal = refuse(text, stub_.options_.has_xa)) {
     if (!text.starts_with("XA ")) stub_.note_violation("no such thing here: " + text);  // XA is probed for
     return answer_error(refusal->number, refusal->sqlstate, refusal->text);

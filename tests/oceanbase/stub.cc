@@ -132,8 +132,6 @@ int Stub::played() const {
 
 std::optional<Stub::Met> Stub::fault_for(const std::string& statement) {
   const std::lock_guard lock(mutex_);
-  received_.push_back(statement);
-  changed_.notify_all();
   for (Planned& planned : plan_) {
     const Fault& fault = planned.fault;
     if (!std::regex_search(statement, planned.statement)) continue;
@@ -195,6 +193,13 @@ std::vector<std::string> Stub::violations() const {
 void Stub::note_login(const std::string& user) {
   const std::lock_guard lock(mutex_);
   if (std::ranges::find(logins_, user) == logins_.end()) logins_.push_back(user);
+}
+void Stub::note_received(const std::string& statement) {
+  {
+    const std::lock_guard lock(mutex_);
+    received_.push_back(statement);
+  }
+  changed_.notify_all();
 }
 void Stub::note_violation(std::string what) {
   const std::lock_guard lock(mutex_);

@@ -93,6 +93,7 @@ class Stub {
   bool wait_for_release(int releases_before);
   void released_one();
   void note_login(const std::string& user);
+  void note_received(const std::string& statement);
   void note_violation(std::string what);
 
   struct Planned {

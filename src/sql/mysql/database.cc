@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "sql/mysql/migration.h"
+#include "sql/mysql/xa_probe.h"
 
 namespace hf::sql::mysql {
 namespace {
@@ -53,6 +54,7 @@ Result<void> MysqlDatabase::connect() {
                                       {"transaction_timeout_ms", settings_.session.transaction_timeout.count()}});
     flavour_ = first->flavour();
     writer_.pool().give(std::move(first));
+    if (flavour_ == Flavour::oceanbase) HF_TRY(log_xa_support());
   }
   HF_TRY(std::unique_ptr<Connection> first, readers_.take());
   readers_.give(std::move(first));
@@ -77,6 +79,13 @@ Task<> MysqlDatabase::write_erased(std::function<Result<void>(Transaction&)> wor
 Task<> MysqlDatabase::read_erased(std::function<Result<void>(Reader&)> work) {
   // The queue's units take a Transaction, which is a Reader.
   co_return co_await reads_queue_->run(std::move(work));
+}
+
+Result<void> MysqlDatabase::log_xa_support() {
+  HF_TRY(const std::unique_ptr<Connection> probing, connector_.connect(Purpose::write));
+  const XaSupport support = probe_xa(*probing, world_.random.hex(8));
+  log::info("sql.mysql.xa_probed", {{"database", url_}, {"supported", to_string(support)}, {"used", "no"}});
+  return ok();
 }
 
 XaResource* MysqlDatabase::xa() {

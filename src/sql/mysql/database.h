@@ -30,6 +30,7 @@ class MysqlDatabase final : public Database {
  private:
   MysqlDatabase(sys::World world, Settings settings);
   Result<void> connect();
+  Result<void> log_xa_support();
   void run_read_batch(std::span<Unit* const> batch);
   /// Runs units from the first on, in one snapshot; returns those that did not come to run. Error: no snapshot.
   Result<std::span<Unit* const>> read_units(Connection& connection, std::span<Unit* const> units);
