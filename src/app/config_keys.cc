@@ -115,6 +115,8 @@ void describe(ConfigSchema& schema, Config& config) {
                "unfinished ones; beyond: 503")
       .integer("participants_max", config.coordinator.participants_max, std::size_t{1}, std::size_t{1000},
                "in one transaction")
+      .integer("calls_per_participant", config.coordinator.calls_per_participant, std::size_t{1}, std::size_t{10'000},
+               "calls under way at one address; the others wait their turn")
       .duration("keep_finished", config.coordinator.keep_finished, 1s, 3650 * kDay,
                 "for outcome queries and the views");
 

@@ -36,7 +36,7 @@ std::string participants_of(const json::value& transaction) {
     if (!out.empty()) out += ", ";
     out += text_of(p, "id") + " " + text_of(p, "stage");
     const std::int64_t tries = integer_of(p, "tries");
-    if (tries > 0) out += fmt::format(" ({} tries: {})", tries, text_of(p, "detail"));
+    if (tries > 0 && text_of(p, "stage") == "told") out += fmt::format(" ({} tries: {})", tries, text_of(p, "detail"));
   }
   return out;
 }
