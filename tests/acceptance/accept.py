@@ -29,11 +29,11 @@ def order_of(row_id):
     return row_id[0], int(row_id[1:])
 
 
-def run_row(row, binary, seed):
+def run_row(row, binary, seed, minutes=0):
     print(f"--- {row.id}: {row.title}", flush=True)
     started = time.monotonic()
     verdict = "FAIL"
-    context = Context(row.id, binary, random.Random(f"{seed}/{row.id}"))
+    context = Context(row.id, binary, random.Random(f"{seed}/{row.id}"), minutes)
     try:
         row.run(context)
         verdict = "PASS"

@@ -395,8 +395,8 @@ class Cluster(Chain):
 
 
 class Context:
-    def __init__(self, row_id, binary, rng):
-        self.id, self.binary, self.random = row_id, binary, rng
+    def __init__(self, row_id, binary, rng, minutes=0):
+        self.id, self.binary, self.random, self.minutes = row_id, binary, rng, minutes
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"hf-{row_id}-"))
         self.servers = []
 

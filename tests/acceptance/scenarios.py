@@ -1,6 +1,6 @@
 """Runs scenarios that are not rows: the same real processes, evidence and verdicts, chosen by name.
 
-usage: <script> --binary PATH [--random N] [--list] [PREFIX …]     scenarios whose name starts with a prefix; all without
+usage: <script> --binary PATH [--random N] [--minutes M] [--list] [PREFIX …]     scenarios whose name starts with a prefix; all without
 """
 import argparse
 import pathlib
@@ -28,6 +28,7 @@ class Scenarios:
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--binary", required=True, type=pathlib.Path)
         parser.add_argument("--random", type=int, default=0, help="the number everything random is made from")
+        parser.add_argument("--minutes", type=float, default=0, help="how long random kills go on; 0: as long as in ctest")
         parser.add_argument("--list", action="store_true")
         parser.add_argument("prefixes", nargs="*")
         args = parser.parse_args()
@@ -40,7 +41,7 @@ class Scenarios:
             return 0
         seed = args.random or random.SystemRandom().randrange(1, 1 << 31)
         print(f"random {seed} (repeat with --random {seed})", flush=True)
-        verdicts = [run_row(row, args.binary.resolve(), seed) for row in rows]
+        verdicts = [run_row(row, args.binary.resolve(), seed, args.minutes) for row in rows]
         failed = verdicts.count("FAIL")
         print(f"{verdicts.count('PASS')} passed, {failed} failed, {verdicts.count('TODO')} skipped")
         return 1 if failed or not verdicts.count("PASS") else 0
