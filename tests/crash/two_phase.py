@@ -12,8 +12,8 @@ from two_phase import PLENTY, QUICK, Shoppers, Watch, carry_out, kill_plan, sett
 scenarios = Scenarios()
 
 
-def random_kills(context, store, minutes):
-    cluster = context.cluster(shop="2pc", store=store, settings={**QUICK, **PLENTY})
+def random_kills(context, store, minutes, **settings):
+    cluster = context.cluster(shop="2pc", store=store, settings={**QUICK, **PLENTY, **settings})
     blows = kill_plan(context.random, victims_of(cluster), context.minutes or minutes)
     context.say(f"{len(blows)} blows in {sum(blow.after + blow.down for blow in blows):.0f} s")
     with Watch(cluster) as watch:
@@ -34,6 +34,11 @@ def sqlite(context):
 @scenarios.scenario("mariadb", "XA branches on MariaDB: every process and both servers")
 def mariadb(context):
     random_kills(context, "mariadb", 0.4)
+
+
+@scenarios.scenario("reservation", "reservation branches on MariaDB: every process and both servers")
+def reservation(context):
+    random_kills(context, "mariadb", 0.25, **{"two_phase.xa": "false"})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The table below must name every point of `holdfast config faults`; one that is n
 """
 import dataclasses
 import pathlib
+import subprocess
 import sys
 import typing
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "acceptance"))
 from harness import check, wait_for  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from support import Buyers, check_answers, check_told_exactly_once, plan_orders  # noqa: E402
+import two_phase  # noqa: E402
 
 ORDERS = 12
 QUICK = {"broker.first_check": "400ms", "broker.check_interval": "400ms", "router.retry_first": "100ms",
@@ -26,6 +28,8 @@ class Point:
     error: int = 3                        # how often an error happens there; 0: an error is the crash case again
     drop: int = 0                         # how often what passes there is lost; 0: nothing passes
     settings: dict = dataclasses.field(default_factory=dict)
+    mode: str = "message"                 # the shop's; "xa": 2pc on MariaDB
+    roles: typing.Sequence[str] = ()      # not in mode "message": in whose process; one after the other
 
 
 # The log and the database are reached by the start itself before any order comes: both there and under load.
@@ -76,29 +80,56 @@ NOT_HERE = {
     "outbox.after_publish": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
     "outbox.after_record": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
     "inbox.between": "participant/inbox_test.cc, tests/sim/local_table_test.cc",
-    "shop.tx_begun": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "shop.tx_stored": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "shop.tx_worked": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "shop.tx_decided": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "shop.tx_completion": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "shop.tx_confirmed": "shop/two_phase: tests/two_phase/orders_test.cc",
-    "coordinator.before_prepare": "coordinator/faults_test.cc",
-    "coordinator.after_first_prepare": "coordinator/faults_test.cc",
-    "coordinator.after_prepares": "coordinator/faults_test.cc",
-    "coordinator.before_decision": "coordinator/faults_test.cc",
-    "coordinator.after_decision": "coordinator/faults_test.cc",
-    "coordinator.after_first_notify": "coordinator/faults_test.cc",
-    "coordinator.after_last_notify": "coordinator/faults_test.cc",
-    "coordinator.prepare_request": "coordinator/faults_test.cc",
-    "coordinator.prepare_reply": "coordinator/faults_test.cc",
-    "coordinator.notify_request": "coordinator/faults_test.cc",
-    "coordinator.notify_ack": "coordinator/faults_test.cc",
-    "participant.before_prepare": "participant/participant_kill_test.cc",
-    "participant.after_prepare": "participant/participant_kill_test.cc",
-    "participant.before_end": "participant/participant_kill_test.cc",
-    "participant.after_end": "participant/participant_kill_test.cc",
-    "participant.prepare_reply": "participant/two_phase_test.cc",
-    "participant.notify_reply": "participant/two_phase_test.cc",
+}
+
+
+def coordinators(crash=(1, 4), **more):
+    return Point(crash=crash, mode="2pc", roles=("coordinator",), **more)
+
+
+def participants(crash=(1, 4), **more):
+    return Point(crash=crash, mode="2pc", roles=("payment", "inventory"), **more)
+
+
+def orders_by_two_phase_commit():
+    return Point(crash=(1, 4), mode="2pc", roles=("shop",))
+
+
+# Every position in which coordinator, participants and order service can die (checks 16-26 of two-phase commit).
+POINTS |= {
+    "coordinator.before_prepare": coordinators(),
+    "coordinator.after_first_prepare": coordinators(),
+    "coordinator.after_prepares": coordinators(),
+    "coordinator.before_decision": coordinators(),
+    "coordinator.after_decision": coordinators(),
+    "coordinator.after_first_notify": coordinators(),
+    "coordinator.after_last_notify": coordinators(),
+    "coordinator.prepare_request": coordinators(crash=(), error=0, drop=3),
+    "coordinator.prepare_reply": coordinators(crash=(), error=0, drop=3),
+    "coordinator.notify_request": coordinators(crash=(), error=0, drop=3),
+    "coordinator.notify_ack": coordinators(crash=(), error=0, drop=3),
+    "participant.before_prepare": participants(),
+    "participant.after_prepare": participants(),
+    "participant.before_end": participants(),
+    "participant.after_end": participants(),
+    "participant.prepare_reply": participants(crash=(), error=0, drop=3),
+    "participant.notify_reply": participants(crash=(), error=0, drop=3),
+    "shop.tx_begun": orders_by_two_phase_commit(),
+    "shop.tx_stored": orders_by_two_phase_commit(),
+    "shop.tx_worked": orders_by_two_phase_commit(),
+    "shop.tx_decided": orders_by_two_phase_commit(),
+    "shop.tx_completion": orders_by_two_phase_commit(),
+    "shop.tx_confirmed": orders_by_two_phase_commit(),
+}
+ON_MARIADB = ("coordinator.after_first_prepare", "coordinator.after_prepares", "coordinator.after_decision",
+              "coordinator.after_first_notify", "participant.before_prepare", "participant.after_prepare",
+              "participant.before_end", "participant.after_end", "participant.prepare_reply", "participant.notify_reply")
+# Points that are everywhere, in the processes of two-phase commit: any request or answer lost, any commit in doubt.
+EVERYWHERE = {
+    "net.http_before_send": Point(crash=(3, 8), error=5, mode="2pc", roles=("shop", "coordinator", "payment")),
+    "net.http_after_answer": Point(crash=(3, 8), error=5, mode="2pc", roles=("shop", "coordinator", "payment")),
+    "sql.before_commit": Point(crash=(9, 9, 9, 9), error=2, mode="2pc", roles=("shop", "coordinator", "payment", "inventory")),
+    "sql.after_commit": Point(crash=(9, 9, 9, 9), error=2, mode="2pc", roles=("shop", "coordinator", "payment", "inventory")),
 }
 
 
@@ -133,25 +164,69 @@ def survive(context, fault, settings, must_die):
     check_told_exactly_once(context, server)
 
 
+def survive_two_phase(context, role, fault, point, store, must_die):
+    """The same for orders by two-phase commit: a process for each role, the fault in one of them."""
+    cluster = context.cluster(shop="2pc", store=store, settings={**two_phase.QUICK, **two_phase.PLENTY, **point.settings})
+    victim = cluster[role]
+    victim.kill()
+    victim.start_or_die(fault)
+    shoppers = two_phase.Shoppers(cluster, context.random, workers=3, count=ORDERS)
+    if must_die:
+        died_with = victim.wait_dead()
+        check(died_with == -9, f"exit code {died_with}: it did not die at the fault point: {victim.tail()}")
+        context.say(f"{role} killed at {fault}")
+    else:
+        wait_for("the orders are answered, or the process gives up",
+                 lambda: len(shoppers.answers) == ORDERS or shoppers.failures or not victim.alive(), 60)
+    if not victim.alive():
+        if not must_die:
+            check(victim.process.returncode == 2, f"exit code {victim.process.returncode}: {victim.tail()}")
+            context.say(f"{role} refuses to go on, exit 2: {victim.tail(1)}")
+        victim.start()
+    shoppers.results()
+    two_phase.settle(context, cluster, 30)
+    shoppers.check(context)
+    shoppers.check_repetitions()
+    two_phase.check_end(context, cluster)
+
+
+def variants(name, point):
+    """(fault, role, must it die) of each scenario of a point."""
+    for n, times in enumerate(point.crash):
+        yield f"{name}=crash:{times}", point.roles[n % len(point.roles)], True
+    for action, times in (("error", point.error), ("drop", point.drop)):
+        for role in point.roles if times else ():
+            yield f"{name}={action}:{times}", role, False
+
+
+def add_two_phase(scenarios, name, point, store="sqlite"):
+    mode = "xa" if store == "mariadb" else "2pc"
+    for fault, role, must_die in variants(name, point):
+        scenarios.add(f"{mode}.{fault}@{role}", f"{role} {'killed' if must_die else 'goes on'}",
+                      lambda context, f=fault, r=role, d=must_die: survive_two_phase(context, r, f, point, store, d))
+
+
+def add_message(scenarios, name, point):
+    for n in point.crash:
+        scenarios.add(f"{name}=crash:{n}", f"killed when {name} is reached for the {n}. time",
+                      lambda context, f=f"{name}=crash:{n}": survive(context, f, point.settings, must_die=True))
+    for action, times, what in (("error", point.error, "fails"), ("drop", point.drop, "loses what passes")):
+        if times:
+            scenarios.add(f"{name}={action}:{times}", f"{name} {what} {times} times",
+                          lambda context, f=f"{name}={action}:{times}": survive(context, f, point.settings, must_die=False))
+
 
 def add_all(scenarios, binary):
-    import subprocess
     declared = subprocess.run([binary, "config", "faults"], capture_output=True, text=True, check=True).stdout
     declared = {line.split()[0] for line in declared.splitlines()}
     unknown = declared ^ (POINTS.keys() | NOT_HERE.keys())
     check(not unknown, f"the table and `holdfast config faults` differ: {sorted(unknown)}")
     for name, point in POINTS.items():
-        for n in point.crash:
-            scenarios.add(f"{name}=crash:{n}", f"killed when {name} is reached for the {n}. time",
-                          lambda context, f=f"{name}=crash:{n}", p=point: survive(context, f, p.settings, must_die=True))
-        if point.error:
-            scenarios.add(f"{name}=error:{point.error}", f"{name} fails {point.error} times",
-                          lambda context, f=f"{name}=error:{point.error}", p=point:
-                          survive(context, f, p.settings, must_die=False))
-        if point.drop:
-            scenarios.add(f"{name}=drop:{point.drop}", f"what passes {name} is lost {point.drop} times",
-                          lambda context, f=f"{name}=drop:{point.drop}", p=point:
-                          survive(context, f, p.settings, must_die=False))
+        (add_message if point.mode == "message" else add_two_phase)(scenarios, name, point)
+    for name, point in EVERYWHERE.items():
+        add_two_phase(scenarios, name, point)
+    for name in ON_MARIADB:
+        add_two_phase(scenarios, name, POINTS[name], store="mariadb")
 
 
 if __name__ == "__main__":
