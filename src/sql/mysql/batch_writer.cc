@@ -10,6 +10,8 @@ namespace {
 /// How long a batch that was rolled back is tried again. Others wait behind it.
 constexpr Duration kRetryFor = 3s;
 constexpr Duration kFirstPause = 1ms, kLongestPause = 100ms;
+/// After a unit that failed late, so many batches have savepoints at once: such failures come in swarms (sold out).
+constexpr int kCarefulBatches = 50;
 /// Between two looks for a lost COMMIT while the server is away.
 constexpr Duration kLookAgain = 50ms;
 
@@ -53,8 +55,15 @@ void BatchWriter::run(std::span<Unit* const> batch) {
 void BatchWriter::settle(Units units) {
   Units later;  // each alone: whatever stops one of them stops no other
   const Monotonic start = world_.clock.now();
+  Savepoints savepoints = units.size() > 1 && careful_ > 0 ? Savepoints::yes : Savepoints::no;
+  if (savepoints == Savepoints::yes) --careful_;
   for (int tries = 1; !units.empty(); ++tries) {
-    const Try tried = attempt(units);
+    const Try tried = attempt(units, savepoints);
+    if (tried.wants_savepoints) {
+      savepoints = Savepoints::yes;
+      careful_ = kCarefulBatches;
+      continue;
+    }
     if (!tried.failed) break;
     commits_failed_.add();
     if (!tried.again || world_.clock.now() >= start + kRetryFor) {
@@ -71,7 +80,7 @@ void BatchWriter::settle(Units units) {
   for (Unit* unit : later) settle({unit});
 }
 
-BatchWriter::Try BatchWriter::attempt(const Units& units) {
+BatchWriter::Try BatchWriter::attempt(const Units& units, Savepoints savepoints) {
   const Monotonic start = world_.clock.now();
   Result<std::unique_ptr<Connection>> taken = pool_.take();
   if (!taken) return {.failed = taken.error()};
@@ -79,13 +88,14 @@ BatchWriter::Try BatchWriter::attempt(const Units& units) {
   const MarkerLedger::Batch marker = markers_.begin();
   Try outcome;
   if (connection->begin(marker.sql)) {
-    outcome = run_units(*connection, units);
+    outcome = run_units(*connection, units, savepoints);
   } else {
     outcome = failure_of(*connection, nullptr);
   }
   const auto worked = [](const Unit* unit) { return unit->result.has_value(); };
-  if (outcome.failed || connection->rows_changed() == 0 || std::ranges::none_of(units, worked)) {
-    roll_back(std::move(connection), marker);  // there is nothing to make durable
+  const bool nothing = connection->rows_changed() == 0 || std::ranges::none_of(units, worked);
+  if (outcome.failed || outcome.wants_savepoints || nothing) {
+    roll_back(std::move(connection), marker);
     return outcome;
   }
   outcome = commit(std::move(connection), marker);
@@ -96,16 +106,17 @@ BatchWriter::Try BatchWriter::attempt(const Units& units) {
   return outcome;
 }
 
-/// A unit that is alone needs no savepoint: if it fails, all is rolled back. A savepoint of the same name replaces the
-/// one before, so that nothing has to be released.
-BatchWriter::Try BatchWriter::run_units(Connection& connection, const Units& units) {
+/// A savepoint of the same name replaces the one before, so that nothing has to be released.
+BatchWriter::Try BatchWriter::run_units(Connection& connection, const Units& units, Savepoints savepoints) {
+  const bool alone = units.size() == 1;  // if it fails, all is rolled back
   for (Unit* unit : units) {
-    if (units.size() > 1 && !connection.control("SAVEPOINT unit")) return failure_of(connection, nullptr);
+    if (savepoints == Savepoints::yes && !connection.control("SAVEPOINT unit")) return failure_of(connection, nullptr);
+    const std::int64_t before = connection.rows_changed();
     unit->result = unit->work(connection);
     if (connection.broken()) return failure_of(connection, unit);  // also if the unit hides it
-    if (!unit->result && units.size() > 1 && !connection.control("ROLLBACK TO SAVEPOINT unit")) {
-      return failure_of(connection, nullptr);
-    }
+    if (unit->result || alone || connection.rows_changed() == before) continue;
+    if (savepoints == Savepoints::no) return {.wants_savepoints = true};
+    if (!connection.control("ROLLBACK TO SAVEPOINT unit")) return failure_of(connection, nullptr);
   }
   return {};
 }

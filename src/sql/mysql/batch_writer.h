@@ -8,9 +8,14 @@
 ///          ▼ rolled back (deadlock, lock wait, connection lost)
 ///        again, within kRetryFor; the unit that was to blame alone and last
 ///
+/// A failed unit is taken back by its savepoint. But a savepoint is a round trip of its own, a quarter of a small
+/// unit's time, and most units do not fail, or fail before they changed anything. So batches run without; when a unit
+/// fails after a change, its batch is rolled back and runs again with savepoints, and so do the next ones for a while.
+///
 /// In `begin` and `units` nothing is decided: an uncommitted transaction dies with its session. Nothing whose end is
 /// unknown is ever repeated.
 
+#include <atomic>
 #include <span>
 
 #include "sql/batch_queue.h"
@@ -34,14 +39,16 @@ class BatchWriter {
   /// How one try ended.
   struct Try {
     std::optional<Error> failed = {};  ///< nullopt: durable, and each unit has its own result
+    bool wants_savepoints = false;     ///< rolled back, for a unit failed that cannot be taken back alone
     bool again = false;                ///< certainly rolled back, by a reason that may pass
     Unit* to_blame = nullptr;          ///< the unit in which it happened
   };
   using Units = std::vector<Unit*>;
+  enum class Savepoints : std::uint8_t { no, yes };
 
   void settle(Units units);
-  Try attempt(const Units& units);
-  Try run_units(Connection& connection, const Units& units);
+  Try attempt(const Units& units, Savepoints savepoints);
+  Try run_units(Connection& connection, const Units& units, Savepoints savepoints);
   Try commit(std::unique_ptr<Connection> connection, const MarkerLedger::Batch& marker);
   Try resolved(const MarkerLedger::Batch& marker, const Error& lost);
   Ending resolve(const MarkerLedger::Batch& marker, const std::string& why);
@@ -55,6 +62,7 @@ class BatchWriter {
   Connector& connector_;
   Pool pool_;
   MarkerLedger markers_;
+  std::atomic<int> careful_ = 0;  ///< so many further batches run with savepoints
 
   metrics::Counter& units_done_;
   metrics::Counter& units_failed_;

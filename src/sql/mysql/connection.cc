@@ -18,12 +18,20 @@ constexpr std::array<std::string_view, 22> kDriversWords = {
     "ALTER",  "BEGIN",  "COMMIT",   "CREATE",    "DROP", "FLUSH", "GRANT",    "KILL",   "LOAD", "LOCK", "OPTIMIZE",
     "RENAME", "REVOKE", "ROLLBACK", "SAVEPOINT", "SET",  "START", "TRUNCATE", "UNLOCK", "USE",  "XA",   "RELEASE"};
 
-bool belongs_to_the_driver(std::string_view sql) {
+/// Of those that give rows; the others are writes (INSERT … RETURNING).
+constexpr std::array<std::string_view, 6> kReadingWords = {"SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "DESC", "WITH"};
+
+std::string first_word(std::string_view sql) {
   const auto letter = [](unsigned char c) { return std::isalpha(c) != 0; };
   const auto* const first = std::find_if(sql.begin(), sql.end(), letter);
   std::string word(first, std::find_if_not(first, sql.end(), letter));
   for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return std::ranges::find(kDriversWords, word) != kDriversWords.end();
+  return word;
+}
+
+template <std::size_t n>
+bool begins_with_one_of(std::string_view sql, const std::array<std::string_view, n>& words) {
+  return std::ranges::find(words, first_word(sql)) != words.end();
 }
 
 struct FreeResult {
@@ -120,12 +128,15 @@ Result<void> Connection::connect(const Settings& settings, Purpose purpose) {
     flavour_ = flavour_of(comment.at(0).text_or(0, ""));
   }
   flavour_ = settings.flavour.value_or(flavour_);
-  HF_TRY(control(join(session_settings(flavour_, options_for(settings, purpose)))));
-  if (purpose == Purpose::schema && flavour_ != Flavour::oceanbase) {
-    HF_TRY(control(fmt::format("SET lock_wait_timeout = {}", kSchemaLockWait.count())));
-  }
+  HF_TRY(set_up_session(settings, purpose));
   if (purpose == Purpose::write) HF_TRY(check_durability());
   return choose_database(settings);
+}
+
+Result<void> Connection::set_up_session(const Settings& settings, Purpose purpose) {
+  HF_TRY(control(join(session_settings(flavour_, options_for(settings, purpose)))));
+  if (purpose != Purpose::schema || flavour_ == Flavour::oceanbase) return ok();
+  return control(fmt::format("SET lock_wait_timeout = {}", kSchemaLockWait.count()));
 }
 
 Result<void> Connection::choose_database(const Settings& settings) {
@@ -170,6 +181,7 @@ Result<Rows> Connection::query(std::string_view sql, Params params) {
   }
   std::optional<Rows> rows = fetch_all(statement);
   if (!rows) return failure_of(statement, sql);
+  if (!begins_with_one_of(sql, kReadingWords)) rows_changed_ += std::max<std::int64_t>(1, std::ssize(*rows));
   return std::move(*rows);
 }
 
@@ -225,7 +237,7 @@ Result<MYSQL_STMT*> Connection::run(std::string_view sql, const Params& params) 
 
 Result<MYSQL_STMT*> Connection::prepare(std::string_view sql) {
   if (auto found = statements_.find(sql); found != statements_.end()) return found->second;
-  if (belongs_to_the_driver(sql)) {
+  if (begins_with_one_of(sql, kDriversWords)) {
     return our_fault("not in a unit of work (schemas change in migrations): " + std::string(sql));
   }
   if (statements_.size() >= kStatementsMax) forget_statements();

@@ -84,6 +84,7 @@ class Connection final : public Transaction {
  private:
   Connection() = default;
   Result<void> connect(const Settings& settings, Purpose purpose);
+  Result<void> set_up_session(const Settings& settings, Purpose purpose);
   Result<void> check_durability();
   Result<void> choose_database(const Settings& settings);
   Result<st_mysql_stmt*> prepare(std::string_view sql);

@@ -85,6 +85,35 @@ TEST_F(FailuresTest, StatementsOfTheDriverAreNotForUnits) {
   }
 }
 
+TEST_F(FailuresTest, RowsThatAWriteReturnsAreWritten) {
+  const auto rows = write<Rows>([](Transaction& tx) { return tx.query("INSERT INTO orders VALUES (7) RETURNING id"); });
+  ASSERT_TRUE(rows) << rows.error().to_string();
+  EXPECT_EQ(rows->front().integer(0), 7);
+  EXPECT_EQ(number("SELECT COUNT(*) FROM orders WHERE id = 7"), 1);
+}
+
+/// Units that fail after a change, among others that do not: in a batch without savepoints, and in one with them.
+TEST_F(FailuresTest, UnitsThatFailLateAreTakenBackAlone) {
+  int done = 0, refused = 0;
+  auto client = [&](int from) -> asio::awaitable<void> {
+    for (int i = 0; i < 40; ++i) {
+      std::function<Result<void>(Transaction&)> work = [id = from * 1000 + i](Transaction& tx) -> Result<void> {
+        HF_TRY(tx.execute("INSERT INTO orders VALUES (?)", {id}));
+        if (id % 5 == 0) return Error{Code::conflict, "sold out"};
+        HF_TRY(tx.execute("INSERT INTO outbox VALUES (?)", {id}));
+        return ok();
+      };
+      (co_await db_->write(std::move(work)) ? done : refused) += 1;
+    }
+  };
+  for (int i = 0; i < 16; ++i) asio::co_spawn(loop_.executor(), client(i), asio::detached);
+  ASSERT_TRUE(loop_.drain(30s));
+  EXPECT_EQ(refused, 16 * 8);
+  EXPECT_EQ(done, 16 * 32);
+  EXPECT_EQ(number("SELECT COUNT(*) FROM orders"), done);
+  EXPECT_EQ(number("SELECT COUNT(*) FROM outbox"), done);
+}
+
 TEST_F(FailuresTest, ALockedRowStopsOnlyWhoNeedsIt) {
   const auto other = another_client();
   ASSERT_TRUE(other->control("START TRANSACTION; UPDATE item SET n = 5 WHERE id = 2"));
