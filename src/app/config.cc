@@ -29,11 +29,36 @@ bool is_loopback(const std::string& host) { return host.starts_with("127.") || h
 
 /// Orders of the mode "message" are transactional messages; an outbox publishes ordinary ones.
 std::vector<std::string> topics_of(const Config& config) {
-  return {config.shop.topic + (config.mode == ShopMode::message ? ":TRANSACTION" : ":NORMAL")};
+  if (config.mode == ShopMode::message) return {config.shop.topic + ":TRANSACTION"};
+  std::vector<std::string> topics = {config.shop.topic + ":NORMAL"};
+  if (config.mode == ShopMode::outbox) {
+    topics.push_back(config.local_table.orders_topic + ":NORMAL");
+    topics.push_back(config.local_table.results_topic + ":NORMAL");
+  }
+  return topics;
+}
+
+std::vector<std::string> groups_of(const Config& config) {
+  if (config.mode != ShopMode::outbox) return {config.router.group};
+  return {config.router.group, config.local_table.inventory_group, config.local_table.shop_group};
+}
+
+/// What [shop] says, for the mode "outbox".
+Result<void> settle_local_table(Config& config) {
+  shop::LocalTableConfig& table = config.local_table;
+  table.items = config.shop.items;
+  table.events_topic = config.shop.topic;
+  table.orders_in_flight = config.shop.orders_in_flight;
+  table.retry_after = config.shop.retry_after;
+  table.broker_wait = config.shop.broker_wait;
+  table.drain = config.shop.drain;
+  HF_TRY(participant::check(table.outbox));
+  return participant::check(table.inbox);
 }
 
 Result<void> settle_broker(Config& config) {
   if (config.broker_topics.empty()) config.broker_topics = topics_of(config);
+  if (config.broker_groups.empty()) config.broker_groups = groups_of(config);
   config.broker.topics.clear();
   for (const std::string& entry : config.broker_topics) {
     const std::vector<std::string> parts = split(entry, ':');
@@ -205,6 +230,7 @@ std::map<std::string, std::string*> databases_of(Config& config) {
 
 Result<void> settle(Config& config) {
   HF_TRY(settle_mode(config));
+  HF_TRY(settle_local_table(config));
   HF_TRY(settle_two_phase(config));
   if (config.account_sid.empty()) config.account_sid = phone::kSandboxAccount;
   if (config.auth_token.empty()) config.auth_token = phone::kSandboxToken;

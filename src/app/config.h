@@ -66,6 +66,7 @@ struct Config {
   shop::PaymentConfig payment;
   shop::InventoryConfig inventory;
   shop::PlaceOrderConfig place_order;
+  shop::LocalTableConfig local_table;
   TwoPhaseKeys two_phase;
   /// Where the coordinator reaches each of them; empty: its listener.
   std::map<std::string, std::string> base_urls{{"shop", ""}, {"payment", ""}, {"inventory", ""}};
@@ -73,7 +74,7 @@ struct Config {
   StoreKind store = StoreKind::sqlite;
 
   // As written in the file; settle() puts them into the structs above.
-  std::vector<std::string> broker_topics, broker_groups{"router"};
+  std::vector<std::string> broker_topics, broker_groups;
   std::string broker_access_key, broker_secret_key, check_profile = "default";
   std::vector<std::string> router_topics{"ecommerce-orders;ecommerce.orders;order.confirmed"};
   std::string router_access_key = "holdfast", router_secret_key = "holdfast";

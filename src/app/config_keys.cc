@@ -41,7 +41,8 @@ void describe(ConfigSchema& schema, Config& config) {
       .flag("auto_create_groups", config.broker.auto_create_groups, "an unknown consumer group is created")
       .list("topics", config.broker_topics,
             "created at start: \"name\" or \"name:NORMAL|TRANSACTION|MIXED\"; empty: those of shop.mode")
-      .list("groups", config.broker_groups, "created at start; they see each topic from its first message on")
+      .list("groups", config.broker_groups,
+            "created at start; they see each topic from its first message on; empty: those of shop.mode")
       .integer("max_attempts", config.broker.max_attempts, 1, 1000, "deliveries before a message is dead-lettered")
       .choice("check_profile", config.check_profile, {"default", "window-15s"},
               "window-15s: undecided half messages are parked and reported after 15 s in all")
@@ -87,6 +88,22 @@ void describe(ConfigSchema& schema, Config& config) {
                 "2pc: how often orders nobody waits for any more are asked about")
       .text("phone", config.place_order.phone, "2pc: who is told of an order whose request names nobody")
       .list("channels", config.place_order.channels, "2pc: how: sms, whatsapp, voice");
+
+  participant::OutboxConfig& outbox = config.local_table.outbox;
+  schema.section("outbox", "the local message table of shop and inventory (outbox)")
+      .duration("poll", outbox.poll, 10ms, 1min, "the relay looks at least this often for rows that nobody told it of")
+      .duration("lease", outbox.lease, 1s, 10min, "a claimed row belongs to its relay for so long")
+      .integer("batch", outbox.batch, std::size_t{1}, std::size_t{1000}, "rows of one claim")
+      .duration("retry_first", outbox.retry_first, 1ms, 1h, "wait after a failed try; doubles")
+      .duration("retry_max", outbox.retry_max, 1ms, 1h, "its longest")
+      .integer("refusals_max", outbox.refusals_max, std::int64_t{1}, std::int64_t{1000},
+               "refused by the broker so often, a row is blocked, and its aggregate with it")
+      .duration("redo_first", outbox.redo_first, 100ms, 7 * kDay,
+                "an order without a result is published again; doubles")
+      .duration("redo_max", outbox.redo_max, 100ms, 7 * kDay, "its longest")
+      .duration("keep", outbox.keep, 0s, 365 * kDay, "rows that are done stay so long")
+      .duration("keep_keys", config.local_table.inbox.keep, 1min, 365 * kDay,
+                "the inbox recognises a message for so long; longer than one can come again");
 
   auto& payment = schema.section("payment", "the payment service (2pc)");
   describe_listen(payment, config.payment_listen, "HTTP: POST /payment/pay, inside a transaction");
