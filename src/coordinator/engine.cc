@@ -12,9 +12,6 @@ namespace {
 
 namespace wire = hf::wire::two_phase;
 
-constexpr Duration kSavePause = 50ms;  ///< so that what happens meanwhile shares one row and one flush
-constexpr Duration kStorePause = 500ms, kHousekeeping = 1s;
-constexpr std::size_t kSavedAtOnce = 256, kForgottenAtOnce = 1000;
 constexpr std::size_t kParticipantIdMax = 128, kUrlMax = 1000;
 
 /// 32 hexadecimal digits in the layout of UUID version 7: time first, so that indexes grow at their end.
@@ -45,11 +42,11 @@ Result<void> check_participant(const wire::RegisterRequest& request) {
   return ok();
 }
 
+}  // namespace
+
 Error unknown_transaction(const std::string& gtrid) {
   return Error{Code::not_found, "Transaction-Unknown. Invalid TID:" + gtrid};
 }
-
-}  // namespace
 
 Engine::Engine(sys::World world, const CoordinatorConfig& config, Store& store, SendHttp send)
     : world_(world),
@@ -396,192 +393,6 @@ asio::awaitable<void> Engine::resolve_commit(LivePtr one) {
     if (phase_ == Phase::stopping) co_return;  // a restart reads what is there
     co_await wake_.wait_until(world_.clock.now() + backoff_.delay(retry, world_.random));
   }
-}
-
-// ---- operators -----------------------------------------------------------------------------------------------------
-
-std::vector<Transaction> Engine::list(Which which, std::size_t limit) const {
-  std::vector<LivePtr> found;
-  for (const auto& [gtrid, one] : live_) {
-    const bool wanted = which == Which::open ? !one->tx.finished() : one->unresolved || one->tx.unacknowledged() > 0;
-    if (wanted) found.push_back(one);
-  }
-  std::ranges::sort(found, {}, [](const LivePtr& one) { return std::pair(one->tx.began_us, one->tx.gtrid); });
-  if (found.size() > limit) found.resize(limit);
-  std::vector<Transaction> out;
-  for (const LivePtr& one : found) out.push_back(one->tx);
-  return out;
-}
-
-Task<Transaction> Engine::resolve(std::string gtrid, Decision decision, std::string reason) {
-  HF_CO_TRY(ours(gtrid));
-  const LivePtr one = live(gtrid);
-  if (!one) {
-    HF_CO_TRY(const std::optional<Transaction> row, co_await store_.find(gtrid));
-    if (!row) co_return unknown_transaction(gtrid);
-    co_return Error{Code::conflict, "the transaction is finished"};
-  }
-  if (one->tx.decision) co_return co_await give_up(one, decision, std::move(reason));
-  if (decision == Decision::commit) {
-    co_return Error{Code::conflict,
-                    "the transaction is not decided, and only its participants' votes make it a commit"};
-  }
-  co_return co_await abort_by_operator(one, std::move(reason));
-}
-
-Task<Transaction> Engine::abort_by_operator(LivePtr one, std::string reason) {
-  if (one->tx.state == State::deciding) co_return Error{Code::conflict, "the commit is being recorded"};
-  const AbortAsked event{"operator", std::move(reason)};
-  Transaction aborted = one->tx;
-  step(aborted, event, to_us(world_.clock.wall()));
-  // Durable first: a commit that is recorded meanwhile makes this void, and one that comes later finds it.
-  std::vector<Transaction> rows{std::move(aborted)};
-  std::vector<Heuristic> none;
-  HF_CO_TRY(co_await store_.save(std::move(rows), std::move(none)));
-  log::warn("coordinator.resolved", {{"gtrid", one->tx.gtrid}, {"decision", "abort"}, {"reason", event.reason}});
-  feed(one, event);
-  HF_CO_TRY(const wire::OutcomeReport report, co_await settled(one));
-  if (report.outcome == Outcome::committed) co_return Error{Code::conflict, "it was committed meanwhile"};
-  co_return one->tx;
-}
-
-Task<Transaction> Engine::give_up(LivePtr one, Decision decision, std::string reason) {
-  if (decision != *one->tx.decision) {
-    co_return Error{Code::conflict,
-                    fmt::format("the decision is {}, and never changes", wire::to_string(*one->tx.decision))};
-  }
-  std::vector<Heuristic> records;
-  std::vector<std::size_t> given_up;
-  for (std::size_t who = 0; who < one->tx.participants.size(); ++who) {
-    const Participant& p = one->tx.participants[who];
-    if (p.stage != Stage::told) continue;
-    given_up.push_back(who);
-    records.push_back({one->tx.gtrid, p.id, std::string(wire::to_string(decision)), "unknown", "operator: " + reason,
-                       to_us(world_.clock.wall())});
-  }
-  if (records.empty()) co_return Error{Code::conflict, "nobody is waited for"};
-  HF_CO_TRY(co_await store_.record_heuristics(std::move(records)));
-  heuristics_changed_ = true;
-  log::warn("coordinator.resolved",
-            {{"gtrid", one->tx.gtrid}, {"decision", wire::to_string(decision)}, {"reason", reason}});
-  for (const std::size_t who : given_up) feed(one, GivenUp{who, reason});
-  co_return one->tx;
-}
-
-// ---- in the background ---------------------------------------------------------------------------------------------
-
-asio::awaitable<void> Engine::run_expiry() {
-  while (phase_ == Phase::running) {
-    if (expiring_.empty()) {
-      co_await aging_.wait();
-    } else if (const Monotonic at = expiring_.begin()->first; at > world_.clock.now()) {
-      co_await aging_.wait_until(at);
-    } else {
-      const LivePtr one = live(expiring_.begin()->second);
-      HF_ASSERT(one && one->tx.state == State::active);
-      expired_.add();
-      feed(one, Expired{});  // takes it off the list
-    }
-  }
-}
-
-asio::awaitable<void> Engine::run_saving() {
-  while (phase_ == Phase::running) {
-    if (dirty_.empty()) {
-      co_await unsaved_.wait();
-      continue;
-    }
-    co_await wake_.wait_until(world_.clock.now() + kSavePause);
-    while (phase_ == Phase::running && !dirty_.empty()) {
-      const Result<void> saved = co_await save_some();
-      if (!saved) co_await wake_.wait_until(world_.clock.now() + kStorePause);
-      if (dirty_.size() < kSavedAtOnce) break;
-    }
-  }
-}
-
-/// Writes some of the rows that are behind. What changes during the write is behind again.
-Task<> Engine::save_some() {
-  std::vector<LivePtr> batch(dirty_.begin(),
-                             dirty_.begin() + static_cast<std::ptrdiff_t>(std::min(dirty_.size(), kSavedAtOnce)));
-  dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
-  std::vector<Transaction> rows;
-  std::vector<Heuristic> damages;
-  std::vector<std::uint64_t> versions;
-  for (const LivePtr& one : batch) {
-    one->dirty = false;
-    versions.push_back(one->version);
-    rows.push_back(one->tx);
-    damages.insert(damages.end(), one->damages.begin(), one->damages.end());
-  }
-  const std::size_t found = damages.size();
-  saving_ = true;
-  const Result<void> saved = co_await store_.save(std::move(rows), std::move(damages));
-  saving_ = false;
-  heard(saved);
-  if (!saved) {
-    for (const LivePtr& one : batch) touch(one);
-    co_return saved;
-  }
-  if (found > 0) heuristics_changed_ = true;
-  for (std::size_t i = 0; i < batch.size(); ++i) forget_saved(batch[i], versions[i]);
-  co_return ok();
-}
-
-void Engine::forget_saved(const LivePtr& one, std::uint64_t version) {
-  if (one->version != version) return;  // it changed meanwhile, and is in dirty_ again
-  one->damages.clear();
-  if (one->tx.finished()) live_.erase(one->tx.gtrid);
-}
-
-asio::awaitable<void> Engine::run_housekeeping() {
-  Monotonic next_forget{};
-  while (phase_ == Phase::running) {
-    const Monotonic now = world_.clock.now();
-    const double oldest = in_doubt_.empty() ? 0 : std::chrono::duration<double>(now - in_doubt_.begin()->first).count();
-    oldest_gauge_.set(oldest);
-    if (heuristics_changed_) {
-      const Result<std::int64_t> number = co_await store_.count_heuristics();
-      if (number) heuristic_gauge_.set(static_cast<double>(*number));
-      heuristics_changed_ = !number;
-    }
-    if (!store_works_ && dirty_.empty() && !saving_) co_await probe_store();  // else the rows are the probe
-    if (now >= next_forget) {
-      co_await forget_old();
-      next_forget = now + 60s;
-    }
-    co_await wake_.wait_until(world_.clock.now() + kHousekeeping);
-  }
-}
-
-/// A write with nothing in it but the proof of the epoch.
-asio::awaitable<void> Engine::probe_store() {
-  std::vector<Transaction> rows;
-  std::vector<Heuristic> damages;
-  heard(co_await store_.save(std::move(rows), std::move(damages)));
-}
-
-asio::awaitable<void> Engine::forget_old() {
-  const auto keep = std::chrono::duration_cast<std::chrono::microseconds>(config_.keep_finished);
-  while (phase_ == Phase::running) {
-    const Result<std::int64_t> gone = co_await store_.forget(world_.clock.wall() - keep, kForgottenAtOnce);
-    if (!gone) log::warn("coordinator.not_forgotten", {{"error", gone.error().to_string()}});
-    if (!gone || *gone < static_cast<std::int64_t>(kForgottenAtOnce)) co_return;
-  }
-}
-
-void Engine::heard(const Result<void>& written) {
-  if (written) {
-    if (!std::exchange(store_works_, true)) log::info("coordinator.store_works_again");
-    return;
-  }
-  const Code code = written.error().code;
-  if (code == Code::conflict) return;  // the row said no, the database is well
-  if (store_works_) log::error("coordinator.store_fails", {{"error", written.error().to_string()}});
-  store_works_ = false;
-  if (code != Code::denied || phase_ != Phase::running) return;
-  log::error("coordinator.fenced", {{"id", config_.id}, {"epoch", epoch_}, {"error", written.error().message}});
-  enter(Phase::fenced);
 }
 
 }  // namespace hf::coordinator

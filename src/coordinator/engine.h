@@ -17,6 +17,9 @@
 
 namespace hf::coordinator {
 
+/// not_found, in the protocol's words.
+Error unknown_transaction(const std::string& gtrid);
+
 /// One strand. Everything given to the constructor outlives it; stop() before destruction.
 ///
 /// Errors of every call, beside its own: not_found (the id of another coordinator) · unavailable (starting, stopping,
