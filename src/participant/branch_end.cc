@@ -25,13 +25,9 @@ Decision decision_of(BranchEvent event) {
   return commit ? Decision::commit : Decision::abort;
 }
 
-namespace {
-
 bool is_operator(BranchEvent event) {
   return event == BranchEvent::operator_commit || event == BranchEvent::operator_abort;
 }
-
-}  // namespace
 
 Result<Ended> ended_as(BranchEvent event, BranchAnswer answer) {
   switch (answer) {

@@ -9,6 +9,7 @@ namespace hf::participant {
 
 Voted voted_as(const StoredBranch& row);
 BranchEvent event_of(wire::two_phase::Decision decision);
+bool is_operator(BranchEvent event);
 BranchEvent operator_event_of(wire::two_phase::Decision decision);
 wire::two_phase::Decision decision_of(BranchEvent event);
 /// Errors: not_found, conflict: an operator's decision about what is not in doubt.

@@ -1,0 +1,331 @@
+#include "participant/xa_branches.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "participant/branch_end.h"
+#include "participant/watched_transaction.h"
+
+namespace hf::participant {
+namespace {
+
+using wire::two_phase::Decision;
+using wire::two_phase::Vote;
+
+constexpr Duration kLookPace = 5s;
+constexpr std::uint32_t kAttachedTries = 6;  // about half a second; then the coordinator asks again
+
+sql::XaResource& xa_of(sql::Database& database) {
+  HF_ASSERT(database.xa() != nullptr);
+  return *database.xa();
+}
+
+}  // namespace
+
+XaBranches::XaBranches(sys::World world, sql::Database& database, BranchConfig config)
+    : world_(std::move(world)),
+      db_(database),
+      xa_(xa_of(database)),
+      config_(std::move(config)),
+      store_(db_, config_.name),
+      turns_(world_.clock),
+      counters_(world_.metrics, config_.name),
+      upkeep_(world_, store_, config_.keep_ended) {}
+
+Task<> XaBranches::start() {
+  HF_CO_TRY(check(config_));
+  HF_CO_TRY(co_await store_.open());
+  HF_CO_TRY(const std::vector<InDoubt> waiting, co_await in_doubt());
+  log::info("participant.branches.open",
+            {{"participant", config_.name}, {"database", db_.url()}, {"keeps", "xa"}, {"in_doubt", waiting.size()}});
+  upkeep_.start([this] { return expire(); });
+  co_return ok();
+}
+
+asio::awaitable<void> XaBranches::close() {
+  co_await upkeep_.stop();
+  open_.clear();  // closes their connections: the server rolls back
+}
+
+void XaBranches::forget(const std::string& gtrid) {
+  open_.erase(gtrid);
+  counters_.active.set(static_cast<double>(open_.size()));
+}
+
+/// The caller has the turn, so what is returned stays where it is.
+Task<XaBranches::Open*> XaBranches::open(std::string gtrid) {
+  if (const auto found = open_.find(gtrid); found != open_.end()) {
+    if (decide(found->second.state(), BranchEvent::run).step == BranchStep::work) co_return &found->second;
+    co_return Error{Code::conflict, "this branch has failed: " + found->second.reason};
+  }
+  if (read_only_.contains(gtrid)) co_return Error{Code::conflict, "this branch has voted"};
+  if (refused_.contains(gtrid)) co_return Error{Code::conflict, "a call in this transaction was refused"};
+  if (open_.size() >= config_.open_max) {
+    refused_.add(gtrid);
+    co_return Error{Code::exhausted, fmt::format("{} branches are open at once", open_.size())};
+  }
+  Open fresh;
+  fresh.expires = world_.clock.now() + config_.active_max;
+  Open& open = open_.emplace(gtrid, std::move(fresh)).first->second;
+  counters_.active.set(static_cast<double>(open_.size()));
+  HF_CO_TRY(const auto row, co_await store_.find(gtrid));
+  if (row) {
+    forget(gtrid);
+    co_return Error{Code::conflict, fmt::format("this branch is {}", to_string(row->state))};
+  }
+  sql::Xid id = xid(gtrid);
+  Result<std::unique_ptr<sql::XaBranch>> started = co_await xa_.start(std::move(id));
+  if (started) {
+    open.branch = std::move(*started);
+    co_return &open;
+  }
+  if (started.error().code == Code::conflict) {
+    forget(gtrid);
+    co_return Error{Code::conflict, "this branch is prepared"};
+  }
+  co_return started.error();
+}
+
+Task<> XaBranches::run(std::string gtrid, std::string, Work work) {
+  HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
+  const BranchTurns::Turn turn = co_await turns_.take(gtrid);
+  const Result<Open*> branch = co_await open(gtrid);
+  const Result<void> done = branch ? co_await work_in(**branch, gtrid, std::move(work)) : branch.error();
+  // Whatever it was: the caller was told that this work is not in the branch, and may hide it. It must not commit.
+  if (!done && open_.contains(gtrid)) co_await fail(gtrid, done.error().message);
+  co_return done;
+}
+
+Task<> XaBranches::work_in(Open& open, std::string gtrid, Work work) {
+  bool wrote = false;
+  const auto seconds = std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(config_.lock_wait).count());
+  std::function<Result<void>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<void> {
+    HF_TRY(tx.execute(fmt::format("SET SESSION innodb_lock_wait_timeout = {}", seconds)));
+    WatchedTransaction watched(tx);
+    const Result<void> answered = work({watched, gtrid, Keeps::xa});
+    wrote = watched.wrote();
+    return watched.verdict(answered);
+  };
+  HF_CO_TRY(co_await open.branch->run(std::move(unit)));
+  open.wrote = open.wrote || wrote;
+  co_return ok();
+}
+
+/// Frees locks and connection now; that it failed is remembered until the branch is prepared or aborted.
+asio::awaitable<void> XaBranches::fail(std::string gtrid, std::string reason) {
+  Open& open = open_.at(gtrid);
+  if (open.failed) co_return;
+  open.failed = true;
+  open.reason = std::move(reason);
+  const std::unique_ptr<sql::XaBranch> branch = std::move(open.branch);
+  if (branch) (void)co_await branch->roll_back();
+}
+
+Task<Voted> XaBranches::prepare(std::string gtrid) {
+  HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
+  const BranchTurns::Turn turn = co_await turns_.take(gtrid);
+  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only, {}};
+  const auto found = open_.find(gtrid);
+  if (found == open_.end()) {
+    HF_CO_TRY(std::optional<Voted> stored, co_await stored_vote(gtrid));
+    if (!stored) co_return Error{Code::not_found, std::string(wire::two_phase::kTransactionUnknown)};
+    co_return std::move(*stored);
+  }
+  if (found->second.failed) co_return co_await vote_aborted(gtrid, found->second.reason);
+  const Result<Voted> voted = co_await prepare_open(gtrid, found->second);
+  if (voted && voted->vote == Vote::aborted) {
+    co_await fail(gtrid, voted->reason);
+    co_return co_await vote_aborted(gtrid, voted->reason);
+  }
+  // Without an answer it may be prepared: the next question looks at the server.
+  forget(gtrid);
+  if (!voted) co_return voted.error();
+  if (voted->vote == Vote::read_only) read_only_.add(gtrid);
+  if (voted->vote == Vote::prepared) prepared_at_us_[gtrid] = now_us();
+  counters_.count(voted->vote);
+  co_return voted;
+}
+
+Task<Voted> XaBranches::prepare_open(std::string gtrid, Open& open) {
+  if (!open.wrote) {
+    // Prepared, it would be lost at the first disconnect (1402); there is nothing to keep.
+    (void)co_await open.branch->roll_back();
+    co_return Voted{Vote::read_only, {}};
+  }
+  std::function<Result<void>(sql::Transaction&)> mark = [&](sql::Transaction& tx) {
+    return BranchStore::insert(tx, store_.key(gtrid), {BranchState::committed, {}, {}, now_us()});
+  };
+  if (const Result<void> marked = co_await open.branch->run(std::move(mark)); !marked) {
+    co_return Voted{Vote::aborted, marked.error().message};
+  }
+  const Result<sql::XaVote> vote = co_await open.branch->prepare();
+  if (vote) co_return Voted{*vote == sql::XaVote::prepared ? Vote::prepared : Vote::read_only, {}};
+  if (vote.error().code == Code::timeout) co_return vote.error();
+  co_return Voted{Vote::aborted, vote.error().message};
+}
+
+Task<Voted> XaBranches::vote_aborted(std::string gtrid, std::string reason) {
+  HF_CO_TRY(const StoredBranch row, co_await store_.leave_tombstone(gtrid, std::move(reason), now_us()));
+  forget(gtrid);
+  Voted voted = voted_as(row);
+  counters_.count(voted.vote);
+  co_return voted;
+}
+
+Task<std::optional<Voted>> XaBranches::stored_vote(std::string gtrid) {
+  HF_CO_TRY(const auto row, co_await store_.find(gtrid));
+  if (row) co_return std::optional<Voted>(voted_as(*row));
+  HF_CO_TRY(const std::vector<std::string> prepared, co_await listed());
+  if (std::ranges::find(prepared, gtrid) == prepared.end()) co_return std::optional<Voted>();
+  co_return std::optional<Voted>(Voted{Vote::prepared, {}});
+}
+
+/// Ours alone: a branch of another participant, or of another program on the same server, is not touched.
+Task<std::vector<std::string>> XaBranches::listed() {
+  HF_CO_TRY(const std::vector<sql::Xid> all, co_await xa_.recover());
+  std::vector<std::string> ours;
+  for (const sql::Xid& one : all) {
+    if (one.bqual == config_.name) ours.push_back(one.gtrid);
+  }
+  co_return ours;
+}
+
+Task<std::vector<InDoubt>> XaBranches::in_doubt() {
+  HF_CO_TRY(std::vector<std::string> ours, co_await listed());
+  std::vector<std::string> rejected;
+  if (!ours.empty()) {
+    HF_CO_TRY(rejected, co_await store_.tombstones_among(ours));
+  }
+  std::vector<InDoubt> all;
+  for (const std::string& gtrid : ours) {
+    if (std::ranges::find(rejected, gtrid) != rejected.end()) continue;  // we voted no: roll_back_rejected()
+    const auto known = prepared_at_us_.find(gtrid);
+    all.push_back({gtrid, known == prepared_at_us_.end() ? 0 : known->second});
+  }
+  co_return all;
+}
+
+Task<Ended> XaBranches::end(std::string gtrid, Decision decision) {
+  return finish(std::move(gtrid), event_of(decision), {});
+}
+
+Task<Ended> XaBranches::resolve(std::string gtrid, Decision decision, std::string reason) {
+  return finish(std::move(gtrid), operator_event_of(decision), std::move(reason));
+}
+
+Task<Ended> XaBranches::finish(std::string gtrid, BranchEvent event, std::string reason) {
+  HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
+  const BranchTurns::Turn turn = co_await turns_.take(gtrid);
+  BranchState state = BranchState::lost;
+  if (const auto found = open_.find(gtrid); found != open_.end()) {
+    state = found->second.state();
+    if (decide(state, event).step == BranchStep::tombstone) co_await fail(gtrid, "told to abort");
+  } else {
+    if (is_operator(event)) HF_CO_TRY(co_await record_order(gtrid, event, reason));
+    HF_CO_TRY(const Finish met, co_await finish_at_server(gtrid, decision_of(event)));
+    if (met == Finish::done) state = BranchState::prepared;
+  }
+  HF_CO_TRY(const BranchMove move, co_await note_end(gtrid, {state, event, {}, std::move(reason), now_us()}));
+  if (move.step != BranchStep::nothing) {
+    forget(gtrid);
+    prepared_at_us_.erase(gtrid);
+  }
+  counters_.count(move.step, move.answer);
+  co_return ended_as(event, move.answer);
+}
+
+/// An operator's word is on record before it is carried out. Errors: not_found, conflict: there is nothing to decide.
+Task<> XaBranches::record_order(std::string gtrid, BranchEvent event, std::string reason) {
+  HF_CO_TRY(const std::optional<Voted> stored, co_await stored_vote(gtrid));
+  if (!stored) co_return Error{Code::not_found, "there is no such branch"};
+  if (stored->vote != Vote::prepared) co_return Error{Code::conflict, "this branch is not in doubt"};
+  const BranchMove move = decide(BranchState::prepared, event);
+  const EndRecord order{BranchState::prepared, event, move, std::move(reason), now_us()};
+  std::function<Result<bool>(sql::Transaction&)> unit = [&](sql::Transaction& tx) {
+    return keep_record(tx, store_.key(gtrid), order);
+  };
+  HF_CO_TRY(co_await db_.write<bool>(std::move(unit)));
+  co_return ok();
+}
+
+/// XA COMMIT or XA ROLLBACK of what is prepared. Errors: the server did not answer, or its owner stays connected.
+Task<XaBranches::Finish> XaBranches::finish_at_server(std::string gtrid, Decision decision) {
+  for (std::uint32_t tried = 0;; ++tried) {
+    sql::Xid id = xid(gtrid);
+    const bool commit = decision == Decision::commit;
+    HF_CO_TRY(const sql::XaEnd met, co_await (commit ? xa_.commit(std::move(id)) : xa_.roll_back(std::move(id))));
+    if (met == sql::XaEnd::done) co_return Finish::done;
+    if (met != sql::XaEnd::attached) co_return Finish::not_there;
+    if (tried == kAttachedTries) {
+      co_return Error{Code::unavailable, "the connection that prepared the branch is still open at the server"};
+    }
+    co_await world_.clock.sleep_for(attached_backoff_.delay(tried, world_.random));
+  }
+}
+
+/// Completes the row: the marker is there once the branch is committed; what is aborted gets its tombstone here.
+/// `end.state` is what memory or the server said (prepared: the server has just done it); our row knows better than
+/// `lost`.
+Task<BranchMove> XaBranches::note_end(std::string gtrid, EndRecord end) {
+  using Done = std::pair<BranchMove, bool>;
+  std::function<Result<Done>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<Done> {
+    const BranchStore::Key key = store_.key(gtrid);
+    HF_TRY(const auto row, BranchStore::find(tx, key));
+    EndRecord seen = end;
+    if (row && end.state == BranchState::lost) seen.state = row->state;
+    seen.move = decide(seen.state, end.event);
+    HF_TRY(const bool news, keep_record(tx, key, seen));
+    if (seen.move.next == BranchState::aborted && !row) {
+      HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, "told to abort", end.now_us}));
+    }
+    return Done{seen.move, news};
+  };
+  HF_CO_TRY(const Done done, co_await db_.write<Done>(std::move(unit)));
+  if (done.second) tell_heuristic(counters_, config_.name, gtrid, end.event, done.first);
+  co_return done.first;
+}
+
+asio::awaitable<void> XaBranches::expire() {
+  std::vector<std::string> due;
+  for (const auto& [gtrid, branch] : open_) {
+    if (branch.expires <= world_.clock.now()) due.push_back(gtrid);
+  }
+  for (const std::string& gtrid : due) {
+    const BranchTurns::Turn turn = co_await turns_.take(gtrid);
+    if (!open_.contains(gtrid)) continue;
+    constexpr const char* kWhy = "no prepare came in time";
+    co_await fail(gtrid, kWhy);
+    // It has not voted. The row keeps a late call from opening half a branch.
+    const Result<StoredBranch> row = co_await store_.leave_tombstone(gtrid, kWhy, now_us());
+    if (!row) continue;  // again in a second
+    forget(gtrid);
+    counters_.expired.add();
+    log::info("participant.branch.expired", {{"participant", config_.name}, {"gtrid", gtrid}});
+  }
+  if (world_.clock.now() < look_at_) co_return;
+  look_at_ = world_.clock.now() + kLookPace;
+  co_await roll_back_rejected();
+}
+
+/// A PREPARE whose answer was lost may be carried out after we looked for it and voted no. Nobody will ever commit it.
+asio::awaitable<void> XaBranches::roll_back_rejected() {
+  const Result<std::vector<std::string>> ours = co_await listed();
+  if (!ours || ours->empty()) co_return;
+  const Result<std::vector<std::string>> rejected = co_await store_.tombstones_among(*ours);
+  if (!rejected) co_return;
+  for (const std::string& gtrid : *rejected) {
+    sql::Xid id = xid(gtrid);
+    const Result<sql::XaEnd> met = co_await xa_.roll_back(std::move(id));
+    if (met && *met == sql::XaEnd::done) {
+      log::warn("participant.branch.late_prepare", {{"participant", config_.name}, {"gtrid", gtrid}});
+    }
+  }
+}
+
+std::unique_ptr<Branches> make_xa_branches(sys::World world, sql::Database& database, BranchConfig config) {
+  return std::make_unique<XaBranches>(std::move(world), database, std::move(config));
+}
+
+}  // namespace hf::participant
