@@ -8,9 +8,9 @@ using wire::two_phase::Decision;
 using wire::two_phase::Vote;
 
 Voted voted_as(const StoredBranch& row) {
-  if (row.state == BranchState::prepared) return {Vote::prepared, {}};
-  if (row.state == BranchState::committed) return {Vote::committed, {}};
-  return {Vote::aborted, row.reason};
+  if (row.state == BranchState::prepared) return {Vote::prepared, {}, row.life};
+  if (row.state == BranchState::committed) return {Vote::committed, {}, row.life};
+  return {Vote::aborted, row.reason, {}};
 }
 
 BranchEvent event_of(Decision decision) {

@@ -15,7 +15,8 @@ const std::vector<sql::Migration>& migrations() {
        "branches",
        {"CREATE TABLE branches ("
         "gtrid VARCHAR(64) NOT NULL, bqual VARCHAR(32) NOT NULL, state VARCHAR(9) NOT NULL, "
-        "payload_hash VARCHAR(64) NOT NULL, reason VARCHAR(1000) NOT NULL, changed_at_us BIGINT NOT NULL, "
+        "payload_hash VARCHAR(64) NOT NULL, life VARCHAR(16) NOT NULL, reason VARCHAR(1000) NOT NULL, changed_at_us "
+        "BIGINT NOT NULL, "
         "PRIMARY KEY (gtrid, bqual), CHECK (state IN ('prepared', 'committed', 'aborted')))",
         "CREATE INDEX branches_by_state ON branches (bqual, state, changed_at_us)",
         "CREATE TABLE branch_heuristics ("
@@ -40,7 +41,7 @@ std::string text_of(BranchState state) { return std::string(to_string(state)); }
 Result<StoredBranch> to_branch(const sql::Row& row) {
   const std::optional<BranchState> state = stored_state_from(row.text(0));
   if (!state) return Error{Code::corrupt, fmt::format("a branch has the state '{}'", row.text(0))};
-  return StoredBranch{*state, row.text(1), row.text(2), row.integer(3)};
+  return StoredBranch{*state, row.text(1), row.text(2), row.text(3), row.integer(4)};
 }
 
 Result<void> check_sqlite(sql::Reader& reader) {
@@ -87,7 +88,7 @@ Task<> BranchStore::check_durability() {
 }
 
 Result<std::optional<StoredBranch>> BranchStore::find(sql::Reader& reader, const Key& key) {
-  HF_TRY(const auto row, reader.query_one("SELECT state, payload_hash, reason, changed_at_us FROM branches "
+  HF_TRY(const auto row, reader.query_one("SELECT state, payload_hash, life, reason, changed_at_us FROM branches "
                                           "WHERE gtrid = ? AND bqual = ?",
                                           {key.gtrid, key.name}));
   if (!row) return std::optional<StoredBranch>();
@@ -95,11 +96,22 @@ Result<std::optional<StoredBranch>> BranchStore::find(sql::Reader& reader, const
   return std::optional<StoredBranch>(std::move(branch));
 }
 
+namespace {
+
+constexpr std::string_view kInsert =
+    "INSERT INTO branches (gtrid, bqual, state, payload_hash, life, reason, changed_at_us) VALUES (?, ?, ?, ?, ?, ?, "
+    "?)";
+
+sql::Params row_of(const BranchStore::Key& key, const StoredBranch& branch) {
+  return {key.gtrid,           key.name,    text_of(branch.state),
+          branch.payload_hash, branch.life, bounded(branch.reason),
+          branch.changed_at_us};
+}
+
+}  // namespace
+
 Result<void> BranchStore::insert(sql::Transaction& tx, const Key& key, const StoredBranch& branch) {
-  HF_TRY(tx.execute(
-      "INSERT INTO branches (gtrid, bqual, state, payload_hash, reason, changed_at_us) "
-      "VALUES (?, ?, ?, ?, ?, ?)",
-      {key.gtrid, key.name, text_of(branch.state), branch.payload_hash, bounded(branch.reason), branch.changed_at_us}));
+  HF_TRY(tx.execute(kInsert, row_of(key, branch)));
   return ok();
 }
 
@@ -136,14 +148,10 @@ Task<std::optional<StoredBranch>> BranchStore::find(std::string gtrid) {
 }
 
 Task<StoredBranch> BranchStore::leave_tombstone(std::string gtrid, std::string reason, std::int64_t now_us) {
-  StoredBranch tombstone{BranchState::aborted, {}, bounded(std::move(reason)), now_us};
+  StoredBranch tombstone{BranchState::aborted, {}, {}, bounded(std::move(reason)), now_us};
   std::function<Result<StoredBranch>(sql::Transaction&)> work =
       [at = key(std::move(gtrid)), tombstone = std::move(tombstone)](sql::Transaction& tx) -> Result<StoredBranch> {
-    HF_TRY(const bool left,
-           tx.insert_if_absent("INSERT INTO branches (gtrid, bqual, state, payload_hash, reason, changed_at_us) "
-                               "VALUES (?, ?, ?, ?, ?, ?)",
-                               {at.gtrid, at.name, text_of(tombstone.state), tombstone.payload_hash, tombstone.reason,
-                                tombstone.changed_at_us}));
+    HF_TRY(const bool left, tx.insert_if_absent(kInsert, row_of(at, tombstone)));
     if (left) return tombstone;
     HF_TRY(const auto there, find(tx, at));
     if (there) return *there;

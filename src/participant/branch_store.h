@@ -15,7 +15,7 @@ namespace hf::participant {
 
 struct StoredBranch {
   BranchState state = BranchState::aborted;  ///< prepared, committed, aborted
-  std::string payload_hash, reason;
+  std::string payload_hash, life, reason;
   std::int64_t changed_at_us = 0;
 };
 

@@ -58,7 +58,8 @@ struct BranchConfig {
 
 struct Voted {
   wire::two_phase::Vote vote = wire::two_phase::Vote::aborted;
-  std::string reason;  ///< of `aborted`: the work's error text
+  std::string reason = {};  ///< of `aborted`: the work's error text
+  std::string life = {};    ///< of `prepared`, `committed`: which Branches::life() gave it; "" if that is not known
 };
 /// What a decision met.
 enum class Ended {
@@ -92,6 +93,9 @@ class Branches {
   /// Runs `work` in the branch (opening it). `payload` identifies what was asked (for replays of prepare). Errors: the
   /// work's own · conflict (the branch is prepared, ended or failed) · exhausted · unavailable (database, lock wait).
   virtual Task<> run(std::string gtrid, std::string payload, Work work) = 0;
+  /// Of this object: what its branches hold in memory before they vote ends with it. Whoever was called in an earlier
+  /// life has lost that part, and must not take a later life's vote for its own.
+  virtual const std::string& life() const = 0;
   /// Repeated: the same answer. `not_found` for a branch nobody opened. Errors: unavailable, timeout (ask again).
   virtual Task<Voted> prepare(std::string gtrid) = 0;
   /// What is stored of its vote: nullopt if it has none, whatever is in memory. Errors: unavailable.

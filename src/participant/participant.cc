@@ -46,6 +46,9 @@ Result<Invitation> invitation_in(const net::HttpRequest& request) {
   return invitation;
 }
 
+/// What an earlier life was asked to do is gone, or not in the vote that is stored.
+Voted restarted() { return {Vote::aborted, "the service was restarted after it was called", {}}; }
+
 net::HttpResponse answer_of(const Voted& voted) { return message_answer(200, to_string(voted.vote), voted.reason); }
 
 /// A heuristic end answers what the branch is, against what was asked: that is how the coordinator learns of it.
@@ -81,7 +84,6 @@ struct Participant::Impl {
         config(std::move(c)),
         branches(b),
         calls(world, config, std::move(send)),
-        life(world.random.hex(4)),
         asker(world, config, branches, calls,
               [this](std::string gtrid, Decision decision) { return end(std::move(gtrid), decision); }),
         stopped(world.clock) {}
@@ -89,7 +91,8 @@ struct Participant::Impl {
   Task<std::string> join(const net::HttpRequest& request);
   asio::awaitable<net::HttpResponse> prepare(net::HttpRequest request, net::PathValues path);
   asio::awaitable<net::HttpResponse> notify(net::HttpRequest request, net::PathValues path);
-  Task<Voted> vote(std::string gtrid, std::string block_life);
+  Task<Voted> vote(std::string gtrid, std::string asked_life);
+  Task<Voted> vote_of(std::string gtrid, const std::string& asked_life);
   Task<Ended> end(std::string gtrid, Decision decision);
   asio::awaitable<net::HttpResponse> silence();
 
@@ -97,7 +100,6 @@ struct Participant::Impl {
   const TwoPhaseConfig config;
   Branches& branches;
   const TwoPhaseCalls calls;
-  const std::string life;  ///< of this process: what it holds in memory ends with it
   RecentIds registered;
   InDoubtAsker asker;
   bool stopping = false;
@@ -115,10 +117,10 @@ Task<std::string> Participant::Impl::join(const net::HttpRequest& request) {
   // before is gone, and the coordinator must not take the new one's vote for it.
   two_phase::RegisterRequest enrolment;
   enrolment.transaction_id = invitation.gtrid;
-  enrolment.participant_id = fmt::format("{}:{}", config.name, life);
-  enrolment.protocols.push_back(
-      {two_phase::Protocol::durable,
-       two_phase::participant_url(config.base_url, fmt::format("{}{}{}", invitation.gtrid, kLifeMark, life))});
+  enrolment.participant_id = fmt::format("{}:{}", config.name, branches.life());
+  enrolment.protocols.push_back({two_phase::Protocol::durable,
+                                 two_phase::participant_url(config.base_url, fmt::format("{}{}{}", invitation.gtrid,
+                                                                                         kLifeMark, branches.life()))});
   HF_CO_TRY(co_await calls.enroll(invitation.register_at, std::move(enrolment)));
   registered.add(invitation.gtrid);
   co_return invitation.gtrid;
@@ -143,16 +145,20 @@ asio::awaitable<net::HttpResponse> Participant::Impl::prepare(net::HttpRequest r
   co_return answer_of(*voted);
 }
 
-Task<Voted> Participant::Impl::vote(std::string gtrid, std::string block_life) {
+Task<Voted> Participant::Impl::vote(std::string gtrid, std::string asked_life) {
   HF_CO_TRY(co_await world.faults.reach("participant.before_prepare"));
-  if (!block_life.empty() && block_life != life) {
-    HF_CO_TRY(std::optional<Voted> stored, co_await branches.stored_vote(gtrid));
-    if (!stored) co_return Voted{Vote::aborted, "the service was restarted after it was called"};
-    co_return std::move(*stored);
-  }
-  HF_CO_TRY(Voted voted, co_await branches.prepare(std::move(gtrid)));
+  HF_CO_TRY(Voted voted, co_await vote_of(std::move(gtrid), asked_life));
   HF_CO_TRY(co_await world.faults.reach("participant.after_prepare"));
-  co_return voted;
+  const bool yes = voted.vote == Vote::prepared || voted.vote == Vote::committed;
+  if (!yes || asked_life.empty() || asked_life == voted.life) co_return voted;
+  if (voted.life.empty()) co_return Error{Code::unavailable, "restarted since; whose vote is stored is not known"};
+  co_return restarted();
+}
+
+Task<Voted> Participant::Impl::vote_of(std::string gtrid, const std::string& asked_life) {
+  if (asked_life.empty() || asked_life == branches.life()) co_return co_await branches.prepare(std::move(gtrid));
+  HF_CO_TRY(std::optional<Voted> stored, co_await branches.stored_vote(std::move(gtrid)));
+  co_return stored ? std::move(*stored) : restarted();
 }
 
 asio::awaitable<net::HttpResponse> Participant::Impl::notify(net::HttpRequest request, net::PathValues path) {

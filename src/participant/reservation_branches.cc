@@ -39,6 +39,7 @@ ReservationBranches::ReservationBranches(sys::World world, sql::Database& databa
       db_(database),
       config_(std::move(config)),
       settle_(std::move(settle)),
+      life_(world_.random.hex(4)),
       store_(db_, config_.name),
       turns_(world_.clock),
       counters_(world_.metrics, config_.name),
@@ -91,7 +92,12 @@ Task<> ReservationBranches::run(std::string gtrid, std::string payload, Work wor
   if (branch->works.size() >= kWorksMax) co_return Error{Code::exhausted, "too many calls in one transaction"};
   std::vector<Work> works = branch->works;
   works.push_back(work);
-  const Result<void> tried = co_await try_out(gtrid, std::move(works));
+  bool has_row = false;
+  const Result<void> tried = co_await try_out(gtrid, std::move(works), has_row);
+  if (!tried && has_row && branch->works.empty()) {
+    forget(gtrid);  // it is past that: the row says what it is, and this call is no part of it
+    co_return tried.error();
+  }
   if (!tried) {
     // Whatever it was: the caller was told that this work is not in the branch, and may hide it. It must not commit.
     branch->failed = true;
@@ -105,11 +111,12 @@ Task<> ReservationBranches::run(std::string gtrid, std::string payload, Work wor
 }
 
 /// Runs them and takes everything back. Errors: the work's; conflict (the branch has a row already); the database's.
-Task<> ReservationBranches::try_out(std::string gtrid, std::vector<Work> works) {
+Task<> ReservationBranches::try_out(std::string gtrid, std::vector<Work> works, bool& has_row) {
   std::optional<Result<void>> outcome;
   std::function<Result<void>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<void> {
     outcome.reset();
     HF_TRY(const auto row, BranchStore::find(tx, store_.key(gtrid)));
+    has_row = row.has_value();
     bool wrote = false;
     outcome = row ? Error{Code::conflict, fmt::format("this branch is {}", to_string(row->state))}
                   : run_all(tx, gtrid, works, wrote);
@@ -124,7 +131,7 @@ Task<> ReservationBranches::try_out(std::string gtrid, std::vector<Work> works) 
 Task<Voted> ReservationBranches::prepare(std::string gtrid) {
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only, {}};
+  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only};
   const auto found = open_.find(gtrid);
   if (found == open_.end()) {
     HF_CO_TRY(std::optional<Voted> stored, co_await stored_vote(gtrid));
@@ -154,14 +161,14 @@ Task<Voted> ReservationBranches::prepare_open(std::string gtrid) {
       }
       return voted_as(*row);
     }
-    HF_TRY(BranchStore::insert(tx, key, {BranchState::prepared, branch.payload_hash, {}, now_us()}));
+    HF_TRY(BranchStore::insert(tx, key, {BranchState::prepared, branch.payload_hash, life_, {}, now_us()}));
     bool wrote = false;
     if (const Result<void> ran = run_all(tx, gtrid, branch.works, wrote); !ran) {
-      if (!is_passing(ran.error())) verdict = Voted{Vote::aborted, ran.error().message};
+      if (!is_passing(ran.error())) verdict = Voted{Vote::aborted, ran.error().message, {}};
       return ran.error();
     }
-    if (wrote) return Voted{Vote::prepared, {}};
-    verdict = Voted{Vote::read_only, {}};
+    if (wrote) return Voted{Vote::prepared, {}, life_};
+    verdict = Voted{Vote::read_only};
     return taken_back();
   };
   Result<Voted> done = co_await db_.write<Voted>(std::move(unit));
@@ -203,7 +210,7 @@ Task<Ended> ReservationBranches::finish(std::string gtrid, BranchEvent event, st
     const BranchMove move = decide(state, event);
     HF_TRY(const bool news, keep_record(tx, key, {state, event, move, reason, now_us()}));
     if (move.step == BranchStep::tombstone) {
-      HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, "told to abort", now_us()}));
+      HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, {}, "told to abort", now_us()}));
     }
     if (move.step == BranchStep::commit || move.step == BranchStep::roll_back) {
       HF_TRY(BranchStore::change(tx, key, move.next, now_us()));

@@ -21,6 +21,7 @@ class ReservationBranches final : public Branches {
   ReservationBranches(sys::World world, sql::Database& database, BranchConfig config, Settle settle);
 
   Task<> start() override;
+  const std::string& life() const override { return life_; }
   Task<> run(std::string gtrid, std::string payload, Work work) override;
   Task<Voted> prepare(std::string gtrid) override;
   Task<std::optional<Voted>> stored_vote(std::string gtrid) override;
@@ -36,7 +37,7 @@ class ReservationBranches final : public Branches {
   };
   Result<Open*> open(const std::string& gtrid);
   void forget(const std::string& gtrid);
-  Task<> try_out(std::string gtrid, std::vector<Work> works);
+  Task<> try_out(std::string gtrid, std::vector<Work> works, bool& has_row);
   Task<Voted> prepare_open(std::string gtrid);
   Task<Voted> vote_aborted(std::string gtrid, std::string reason);
   Task<Ended> finish(std::string gtrid, BranchEvent event, std::string reason);
@@ -48,6 +49,7 @@ class ReservationBranches final : public Branches {
   sql::Database& db_;
   const BranchConfig config_;
   const Settle settle_;
+  const std::string life_;
   BranchStore store_;
   BranchTurns turns_;
   BranchCounters counters_;

@@ -29,6 +29,7 @@ XaBranches::XaBranches(sys::World world, sql::Database& database, BranchConfig c
       db_(database),
       xa_(xa_of(database)),
       config_(std::move(config)),
+      life_(world_.random.hex(4)),
       store_(db_, config_.name),
       turns_(world_.clock),
       counters_(world_.metrics, config_.name),
@@ -126,7 +127,7 @@ asio::awaitable<void> XaBranches::fail(std::string gtrid, std::string reason) {
 Task<Voted> XaBranches::prepare(std::string gtrid) {
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only, {}};
+  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only};
   const auto found = open_.find(gtrid);
   if (found == open_.end()) {
     HF_CO_TRY(std::optional<Voted> stored, co_await stored_vote(gtrid));
@@ -152,18 +153,18 @@ Task<Voted> XaBranches::prepare_open(std::string gtrid, Open& open) {
   if (!open.wrote) {
     // Prepared, it would be lost at the first disconnect (1402); there is nothing to keep.
     (void)co_await open.branch->roll_back();
-    co_return Voted{Vote::read_only, {}};
+    co_return Voted{Vote::read_only};
   }
   std::function<Result<void>(sql::Transaction&)> mark = [&](sql::Transaction& tx) {
-    return BranchStore::insert(tx, store_.key(gtrid), {BranchState::committed, {}, {}, now_us()});
+    return BranchStore::insert(tx, store_.key(gtrid), {BranchState::committed, {}, life_, {}, now_us()});
   };
   if (const Result<void> marked = co_await open.branch->run(std::move(mark)); !marked) {
-    co_return Voted{Vote::aborted, marked.error().message};
+    co_return Voted{Vote::aborted, marked.error().message, {}};
   }
   const Result<sql::XaVote> vote = co_await open.branch->prepare();
   if (vote) co_return Voted{*vote == sql::XaVote::prepared ? Vote::prepared : Vote::read_only, {}};
   if (vote.error().code == Code::timeout) co_return vote.error();
-  co_return Voted{Vote::aborted, vote.error().message};
+  co_return Voted{Vote::aborted, vote.error().message, {}};
 }
 
 Task<Voted> XaBranches::vote_aborted(std::string gtrid, std::string reason) {
@@ -179,7 +180,8 @@ Task<std::optional<Voted>> XaBranches::stored_vote(std::string gtrid) {
   if (row) co_return std::optional<Voted>(voted_as(*row));
   HF_CO_TRY(const std::vector<std::string> prepared, co_await listed());
   if (std::ranges::find(prepared, gtrid) == prepared.end()) co_return std::optional<Voted>();
-  co_return std::optional<Voted>(Voted{Vote::prepared, {}});
+  // Whose vote it is, the server does not tell.
+  co_return std::optional<Voted>(Voted{Vote::prepared, {}, prepared_at_us_.contains(gtrid) ? life_ : std::string()});
 }
 
 /// Ours alone: a branch of another participant, or of another program on the same server, is not touched.
@@ -278,7 +280,7 @@ Task<BranchMove> XaBranches::note_end(std::string gtrid, EndRecord end) {
     seen.move = decide(seen.state, end.event);
     HF_TRY(const bool news, keep_record(tx, key, seen));
     if (seen.move.next == BranchState::aborted && !row) {
-      HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, "told to abort", end.now_us}));
+      HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, {}, "told to abort", end.now_us}));
     }
     return Done{seen.move, news};
   };

@@ -29,6 +29,7 @@ class XaBranches final : public Branches {
   XaBranches(sys::World world, sql::Database& database, BranchConfig config);
 
   Task<> start() override;
+  const std::string& life() const override { return life_; }
   Task<> run(std::string gtrid, std::string payload, Work work) override;
   Task<Voted> prepare(std::string gtrid) override;
   Task<std::optional<Voted>> stored_vote(std::string gtrid) override;
@@ -67,6 +68,7 @@ class XaBranches final : public Branches {
   sql::XaResource& xa_;
   const BranchConfig config_;
   const net::Backoff attached_backoff_{.first = 20ms, .max = 200ms};
+  const std::string life_;
   BranchStore store_;
   BranchTurns turns_;
   BranchCounters counters_;
