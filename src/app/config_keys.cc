@@ -154,7 +154,6 @@ void describe(ConfigSchema& schema, Config& config) {
                "branches of one participant that are active at once; beyond: 503")
       .duration("active_max", config.two_phase.branches.active_max, 1s, 1h,
                 "an active branch whose prepare never came is rolled back (it has not voted)")
-      .duration("lock_wait", config.two_phase.branches.lock_wait, 1s, 50s, "a row lock waits at most this long")
       .duration("keep_ended", config.two_phase.branches.keep_ended, 1h, 365 * kDay,
                 "ended branches are remembered; at least coordinator.keep_finished");
 

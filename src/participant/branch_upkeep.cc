@@ -50,8 +50,8 @@ Result<void> check(const BranchConfig& config) {
     return Error{Code::invalid, "a participant's name has 1 to 32 of a-z, 0-9 and '-', not \"" + config.name + "\""};
   }
   if (config.open_max == 0) return Error{Code::invalid, "open_max must be at least 1"};
-  if (config.active_max <= 0s || config.lock_wait <= 0s || config.keep_ended <= 0s) {
-    return Error{Code::invalid, "active_max, lock_wait and keep_ended must be longer than nothing"};
+  if (config.active_max <= 0s || config.keep_ended <= 0s) {
+    return Error{Code::invalid, "active_max and keep_ended must be longer than nothing"};
   }
   return ok();
 }

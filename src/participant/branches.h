@@ -11,6 +11,7 @@
 /// the prepare leaves a tombstone, so a late prepare answers `aborted`.
 ///
 /// * **XA** (MariaDB, MySQL): the work runs in the branch at the business call and holds its row locks until the end.
+///   How long it waits for those of others the database's URL says (`lock_timeout_ms`); then the branch has failed.
 ///   A marker row is written inside the branch: where the server no longer knows the branch, it tells committed from
 ///   lost.
 /// * **Reservation** (SQLite, OceanBase, anything): at the business call the work is tried and taken back, so that the
@@ -52,7 +53,6 @@ struct BranchConfig {
   std::string name;            ///< the participant's: bqual of its branches, 1 … 32 of [a-z0-9-]; stable
   std::size_t open_max = 256;  ///< branches that are active at once; beyond: exhausted
   Duration active_max = 60s;   ///< an active branch whose prepare never came is rolled back (it has not voted)
-  Duration lock_wait = 2s;     ///< XA: a row lock waits at most this long (1205 → the branch votes aborted)
   Duration keep_ended = 168h;  ///< committed and aborted branch rows, markers, tombstones: ≥ the coordinator's memory
 };
 

@@ -99,9 +99,12 @@ class BranchesTest : public ::testing::Test {
 
   void open(BranchConfig config, std::string url = "sqlite:test.db") {
     db_ = std::move(*sql::open(loop_.world(), url, dir_));
-    branches_ = make_reservation_branches(loop_.world(), *db_, config, settle_stock);
+    branches_ = make(std::move(config));
     const Result<void> started = loop_.run_until_done(branches_->start());
     ASSERT_TRUE(started) << started.error().to_string();
+  }
+  virtual std::unique_ptr<Branches> make(BranchConfig config) {
+    return make_reservation_branches(loop_.world(), *db_, std::move(config), settle_stock);
   }
   void close() {
     if (branches_) loop_.run_until_done(branches_->close());

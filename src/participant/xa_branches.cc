@@ -101,9 +101,7 @@ Task<> XaBranches::run(std::string gtrid, std::string, Work work) {
 
 Task<> XaBranches::work_in(Open& open, std::string gtrid, Work work) {
   bool wrote = false;
-  const auto seconds = std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(config_.lock_wait).count());
   std::function<Result<void>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<void> {
-    HF_TRY(tx.execute(fmt::format("SET SESSION innodb_lock_wait_timeout = {}", seconds)));
     WatchedTransaction watched(tx);
     const Result<void> answered = work({watched, gtrid, Keeps::xa});
     wrote = watched.wrote();

@@ -50,8 +50,6 @@ struct BranchStoreConfig {
   std::size_t open_max = 256;
   /// A branch that was not asked to prepare for so long is rolled back. 1 s … 1 h
   Duration active_max = 60s;
-  /// XA: how long a call waits for a row that another branch holds. 1 s … 50 s, whole seconds
-  Duration lock_wait = 2s;
   /// How long ended branches are remembered; at least as long as the coordinator remembers. 1 h … 365 d
   Duration keep_ended = 168h;
 };

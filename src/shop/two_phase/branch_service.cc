@@ -17,7 +17,6 @@ participant::BranchConfig branch_config(const std::string& name, const BranchSto
   branch.name = name;
   branch.open_max = config.open_max;
   branch.active_max = config.active_max;
-  branch.lock_wait = config.lock_wait;
   branch.keep_ended = config.keep_ended;
   return branch;
 }
