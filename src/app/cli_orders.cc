@@ -7,13 +7,16 @@ namespace {
 void add_order(CommandLine& line) {
   auto wanted = std::make_shared<console::OrderRequest>();
   auto* order = line.app().add_subcommand("order", "place one order");
-  order->add_option("--buyer,--user", wanted->buyer, "who buys")->required();
+  order->add_option("--mode", wanted->mode, "message, outbox or 2pc: only if the running shop is in that mode")
+      ->check(CLI::IsMember({"message", "outbox", "2pc"}));
+  order->add_option("--buyer,--user", wanted->buyer, "who buys (message, outbox)");
+  order->add_option("--card", wanted->card, "the card that pays (2pc): card1, card2, card3");
   order->add_option("--item", wanted->item, "item number")->required();
   order->add_option("--quantity,--qty", wanted->quantity, "pieces")->capture_default_str();
   order->add_option("--channel", wanted->channels, "sms, whatsapp, voice, or several")
       ->delimiter(',')
       ->capture_default_str();
-  order->add_option("--phone", wanted->phone, "E.164: +15550100001")->required();
+  order->add_option("--phone", wanted->phone, "E.164: +15550100001 (2pc: optional)");
   order->add_option("--key", wanted->key, "Idempotency-Key: the same key never orders twice");
   line.on_client(order, [wanted](AdminClient& client, Format format) { return place_order(client, *wanted, format); });
 }

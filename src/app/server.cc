@@ -101,9 +101,10 @@ std::map<std::string, console::RoleStatus> Server::Impl::status() const {
   std::map<std::string, console::RoleStatus> all;
   for (const auto& [role, address] : context.doors.addresses()) {
     const auto found = trouble.find(role);
-    all[role] = {"http://" + address, found == trouble.end() ? "" : found->second};
+    all[role] = {"http://" + address, found == trouble.end() ? "" : found->second, ""};
+    if (role == "shop") all[role].mode = to_string(context.config.mode);
   }
-  for (const auto& [name, why] : local_stores.trouble()) all["mariadb-" + name] = {"", why};
+  for (const auto& [name, why] : local_stores.trouble()) all["mariadb-" + name] = {"", why, ""};
   return all;
 }
 

@@ -97,6 +97,13 @@ Task<std::string> AdminClient::address_of(std::string role) {
   co_return found->second;
 }
 
+Task<std::string> AdminClient::shop_mode() {
+  HF_CO_TRY(const json::value roles, co_await get("/admin/roles"));
+  const json::value* const shop = roles.as_object().if_contains("shop");
+  if (shop == nullptr) co_return Error{Code::not_found, fmt::format("the process at {} has no role shop", base_)};
+  co_return std::string(shop->at("mode").as_string());
+}
+
 Task<json::value> AdminClient::role_get(std::string role, std::string path, net::HttpHeaders headers) {
   HF_CO_TRY(const std::string address, co_await address_of(role));
   net::HttpRequest request;

@@ -21,6 +21,8 @@ class AdminClient {
   Task<boost::json::value> post(std::string path, boost::json::value body);
   /// The same at a role's own address: role_get("shop", "/orders/17").
   Task<boost::json::value> role_get(std::string role, std::string path, net::HttpHeaders headers = {});
+  /// What the shop of that process runs: "message", "outbox", "2pc".
+  Task<std::string> shop_mode();
   /// Status and body as they come, for answers in which "no" is a result: POST /orders.
   Task<net::HttpResponse> role_send(std::string role, net::HttpRequest request);
 

@@ -46,7 +46,9 @@ class AdminServer {
   json::object roles() const {
     json::object all;
     for (const auto& [name, status] : options_.roles()) {
-      all[name] = {{"address", status.address}, {"trouble", status.trouble}};
+      json::object role{{"address", status.address}, {"trouble", status.trouble}};
+      if (!status.mode.empty()) role["mode"] = status.mode;
+      all[name] = std::move(role);
     }
     return all;
   }

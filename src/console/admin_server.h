@@ -29,6 +29,7 @@ struct AdminMount {
 struct RoleStatus {
   std::string address;  ///< "http://127.0.0.1:9650"; empty: the role has no listener
   std::string trouble;  ///< why it cannot work, "" when it can
+  std::string mode{};   ///< of the shop: "message", "outbox", "2pc"
 };
 
 struct AdminOptions {

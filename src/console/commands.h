@@ -14,12 +14,16 @@ namespace hf::console {
 enum class Format { text, json };
 
 struct OrderRequest {
-  std::string buyer;
+  std::string mode;   ///< "message", "outbox", "2pc"; empty: what the running shop has
+  std::string buyer;  ///< not in 2pc
+  std::string card;   ///< in 2pc
   std::int64_t item = 0, quantity = 1;
   std::vector<std::string> channels{"sms"};
   std::string phone;
   std::string key;  ///< Idempotency-Key; empty: none is sent
 };
+/// Posts it in the shape that the shop's mode wants. Errors: also invalid (the running shop has another mode than
+/// `request.mode`, or something that its mode needs is missing).
 Task<int> place_order(AdminClient& client, OrderRequest request, Format format);
 
 /// The story of one order, hop by hop, with times; `id` is the order's.
