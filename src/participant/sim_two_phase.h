@@ -42,7 +42,7 @@ class ModelCoordinator {
   }
 
   void begin(const std::string& gtrid) { begun_.insert(gtrid); }
-  bool has_decided(const std::string& gtrid) const { return decided_.contains(gtrid); }
+  void give_up() { given_up_ = true; }
 
   /// Returns the decision; the notifications go on by themselves.
   asio::awaitable<Decision> commit(std::string gtrid) {
@@ -74,7 +74,7 @@ class ModelCoordinator {
   }
   asio::awaitable<void> tell(std::string url, std::string gtrid, Decision decision) {
     const std::string body = encode(wire::two_phase::NotifyRequest{gtrid, decision});
-    for (;;) {
+    while (!given_up_) {
       const std::string answer = co_await ask(url + "/notify", body);
       if (answer == "committed" || answer == "aborted") co_return;
       co_await sim_.clock().sleep_for(1s);
@@ -86,6 +86,7 @@ class ModelCoordinator {
   std::set<std::string> begun_, preparing_;
   std::map<std::string, std::set<std::string>> participants_;
   std::map<std::string, Decision> decided_;
+  bool given_up_ = false;
 };
 
 /// A service that can die and come back; its database stays.
@@ -116,6 +117,7 @@ class SimService {
     config.name = name_;
     config.base_url = url_;
     config.coordinator_url = ModelCoordinator::kUrl;
+    config.secret = secret;
     SendHttp send = [this](net::HttpRequest request, std::string url, Monotonic deadline) {
       return network_.send(std::move(request), std::move(url), deadline);
     };
@@ -136,9 +138,12 @@ class SimService {
     co_await life.service->participant().stop();
     co_await life.branches->close();
   }
-  bool alive() const { return alive_; }
+  /// Where its next life is reached.
+  void move_to(std::string url) { url_ = std::move(url); }
   const std::string& url() const { return url_; }
   Branches& branches() { return *lives_.back().branches; }
+
+  std::string secret;  ///< of its next life
 
   std::size_t in_doubt() { return sim_.run_until_done(branches().in_doubt())->size(); }
   std::string stock(std::int64_t item = 1) {
@@ -156,7 +161,8 @@ class SimService {
   };
   sys::SimWorld& sim_;
   SimNetwork& network_;
-  const std::string name_, url_;
+  const std::string name_;
+  std::string url_;
   std::unique_ptr<sql::Database> db_;
   std::vector<Life> lives_;
   bool alive_ = false;
