@@ -7,7 +7,7 @@
 namespace hf::sql::mysql {
 namespace {
 
-/// How long a batch that was rolled back is tried again. Others wait behind it.
+/// How long a batch that was rolled back is tried again, all of its units together: others wait behind it.
 constexpr Duration kRetryFor = 3s;
 constexpr Duration kFirstPause = 1ms, kLongestPause = 100ms;
 /// After a unit that failed late, so many batches have savepoints at once: such failures come in swarms (sold out).
@@ -46,15 +46,14 @@ BatchWriter::BatchWriter(sys::World& world, const Settings& settings, const std:
                                               {{"database", settings.database}})) {}
 
 void BatchWriter::run(std::span<Unit* const> batch) {
-  settle(Units(batch.begin(), batch.end()));
+  settle(Units(batch.begin(), batch.end()), world_.clock.now() + kRetryFor);
   const auto failed = std::count_if(batch.begin(), batch.end(), [](const Unit* unit) { return !unit->result; });
   units_failed_.add(static_cast<double>(failed));
   units_done_.add(static_cast<double>(std::ssize(batch) - failed));
 }
 
-void BatchWriter::settle(Units units) {
+void BatchWriter::settle(Units units, Monotonic deadline) {
   Units later;  // each alone: whatever stops one of them stops no other
-  const Monotonic start = world_.clock.now();
   Savepoints savepoints = units.size() > 1 && careful_ > 0 ? Savepoints::yes : Savepoints::no;
   if (savepoints == Savepoints::yes) --careful_;
   for (int tries = 1; !units.empty(); ++tries) {
@@ -66,18 +65,21 @@ void BatchWriter::settle(Units units) {
     }
     if (!tried.failed) break;
     commits_failed_.add();
-    if (!tried.again || world_.clock.now() >= start + kRetryFor) {
+    if (!tried.again || world_.clock.now() >= deadline) {
       fail_all(units, *tried.failed);
       break;
     }
     if (tried.to_blame != nullptr && units.size() > 1) {
       std::erase(units, tried.to_blame);
+      tried.to_blame->result = *tried.failed;
       later.push_back(tried.to_blame);
     } else {
       pause(tries);
     }
   }
-  for (Unit* unit : later) settle({unit});
+  for (Unit* unit : later) {
+    if (world_.clock.now() < deadline) settle({unit}, deadline);  // else it keeps its error
+  }
 }
 
 BatchWriter::Try BatchWriter::attempt(const Units& units, Savepoints savepoints) {

@@ -6,7 +6,7 @@
 ///     │         │          └─ answer lost ──▶ look for the marker ──▶ durable | unknown
 ///     └────┬────┘                                    │
 ///          ▼ rolled back (deadlock, lock wait, connection lost)
-///        again, within kRetryFor; the unit that was to blame alone and last
+///        again, within three seconds; the unit that was to blame alone and last
 ///
 /// A failed unit is taken back by its savepoint. But a savepoint is a round trip of its own, a quarter of a small
 /// unit's time, and most units do not fail, or fail before they changed anything. So batches run without; when a unit
@@ -46,7 +46,8 @@ class BatchWriter {
   using Units = std::vector<Unit*>;
   enum class Savepoints : std::uint8_t { no, yes };
 
-  void settle(Units units);
+  /// Tries until `deadline`, but once.
+  void settle(Units units, Monotonic deadline);
   Try attempt(const Units& units, Savepoints savepoints);
   Try run_units(Connection& connection, const Units& units, Savepoints savepoints);
   Try commit(std::unique_ptr<Connection> connection, const MarkerLedger::Batch& marker);

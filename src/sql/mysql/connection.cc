@@ -69,7 +69,9 @@ void set_options(MYSQL* mysql, const Settings& settings, Purpose purpose) {
   const unsigned connect = seconds(settings.connect_timeout);
   const unsigned answer = purpose == Purpose::schema ? 2 * 3600 : seconds(settings.answer_timeout);
   const unsigned off = 0;
+  const unsigned tcp = MYSQL_PROTOCOL_TCP;
   const my_bool yes = 1, no = 0;
+  if (settings.socket.empty()) ::mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);  // also for "localhost"
   ::mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
   ::mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &answer);
   ::mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &answer);

@@ -63,5 +63,25 @@ TEST_F(TlsTest, EachWayToConnect) {
   EXPECT_EQ(stranger.error().code, Code::unavailable) << stranger.error().to_string();
 }
 
+/// Writing to it must not end the process (SIGPIPE).
+TEST_F(TlsTest, AServerThatIsGone) {
+  const Settings settings = *parse_url(fmt::format("mysql://root@127.0.0.1:{}/mysql?tls=require", server_->port()));
+  std::vector<std::unique_ptr<Connection>> connections;
+  for (int i = 0; i < 4; ++i) {
+    auto connection = Connection::open(settings, Purpose::write);
+    ASSERT_TRUE(connection) << connection.error().to_string();
+    ASSERT_TRUE((*connection)->query("SELECT 1"));  // a prepared statement, to be closed later
+    connections.push_back(std::move(*connection));
+  }
+  server_->kill_now();
+  connections.pop_back();
+  for (const auto& connection : connections) {
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(connection->control("SELECT 1"));
+    EXPECT_FALSE(connection->usable());
+  }
+  connections.clear();
+  ASSERT_TRUE(server_->start_again());
+}
+
 }  // namespace
 }  // namespace hf::sql::mysql
