@@ -10,7 +10,7 @@ namespace hf::coordinator {
 namespace {
 
 constexpr Duration kSavePause = 50ms;  ///< so that what happens meanwhile shares one row and one flush
-constexpr Duration kStorePause = 500ms, kHousekeeping = 1s;
+constexpr Duration kStorePause = 200ms, kHousekeeping = 1s;
 constexpr std::size_t kSavedAtOnce = 256, kForgottenAtOnce = 1000;
 
 }  // namespace
