@@ -28,6 +28,7 @@ CommandLine::CommandLine() {
   add_orders(*this);
   add_transactions(*this);
   add_messages(*this);
+  add_outbox(*this);
   on(app_.add_subcommand("version", "print the version and what it was built from"),
      [this] { return print_version(json_); });
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/// The command line: `holdfast serve|demo|order|show|tx|dlq|topic|group|reconcile|sql|config|version`.
+/// The command line: `holdfast serve|demo|order|show|tx|dlq|topic|group|outbox|reconcile|sql|config|version`.
 ///
 /// Exit codes, the same for every command:
 ///   0  done, and the answer is yes

@@ -59,6 +59,7 @@ int print_error(const Error& error);
 void add_serving(CommandLine& line);       ///< serve, demo, reconcile, sql, config
 void add_orders(CommandLine& line);        ///< order, show
 void add_messages(CommandLine& line);      ///< dlq, topic, group
+void add_outbox(CommandLine& line);        ///< outbox
 void add_transactions(CommandLine& line);  ///< tx
 
 }  // namespace hf::app

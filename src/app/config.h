@@ -67,6 +67,7 @@ struct Config {
   shop::InventoryConfig inventory;
   shop::PlaceOrderConfig place_order;
   shop::LocalTableConfig local_table;
+  std::string outbox_database;  ///< of the order service's outbox; empty: shop_database
   TwoPhaseKeys two_phase;
   /// Where the coordinator reaches each of them; empty: its listener.
   std::map<std::string, std::string> base_urls{{"shop", ""}, {"payment", ""}, {"inventory", ""}};

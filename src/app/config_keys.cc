@@ -90,7 +90,9 @@ void describe(ConfigSchema& schema, Config& config) {
       .list("channels", config.place_order.channels, "2pc: how: sms, whatsapp, voice");
 
   participant::OutboxConfig& outbox = config.local_table.outbox;
-  schema.section("outbox", "the local message table of shop and inventory (outbox)")
+  schema.section("outbox", "the local message table of shop and inventory (outbox; 2pc: the confirmations)")
+      .text("database", config.outbox_database,
+            "empty: where the orders are; another one is refused: one local transaction must hold order and message")
       .duration("poll", outbox.poll, 10ms, 1min, "the relay looks at least this often for rows that nobody told it of")
       .duration("lease", outbox.lease, 1s, 10min, "a claimed row belongs to its relay for so long")
       .integer("batch", outbox.batch, std::size_t{1}, std::size_t{1000}, "rows of one claim")

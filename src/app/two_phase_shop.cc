@@ -2,6 +2,7 @@
 #include "coordinator/coordinator.h"
 #include "net/http.h"
 #include "participant/branches_admin.h"
+#include "participant/outbox_admin.h"
 #include "shop/two_phase/inventory.h"
 #include "shop/two_phase/orders.h"
 #include "shop/two_phase/payment.h"
@@ -40,6 +41,7 @@ class TwoPhaseShop final : public ShopRoles {
     if (config.has_role("coordinator")) mounts.push_back({"/admin/coordinator", coordinator_admin_.handler()});
     if (config.has_role("payment")) mounts.push_back({"/admin/branches/payment", payment_admin_.handler()});
     if (config.has_role("inventory")) mounts.push_back({"/admin/branches/inventory", inventory_admin_.handler()});
+    if (config.has_role("shop")) mounts.push_back({"/admin/outbox/shop", outbox_admin_.handler()});
     return mounts;
   }
 
@@ -78,10 +80,13 @@ class TwoPhaseShop final : public ShopRoles {
   Task<> start_orders() {
     HF_CO_TRY(sql::Database* const database, context_.stores.get("shop"));
     HF_CO_TRY(messages_, context_.message_client("shop"));
+    participant::OutboxConfig outbox = context_.config.local_table.outbox;
+    outbox.name = "shop";
     orders_ = std::make_unique<shop::two_phase::Orders>(context_.world, context_.config.place_order, link("shop"),
-                                                        *database, *messages_, sender());
+                                                        *database, *messages_, sender(), std::move(outbox));
     HF_CO_TRY(co_await orders_->start());
     context_.doors.serve("shop", orders_->handler());
+    outbox_admin_.set(participant::make_outbox_admin("shop", orders_->outbox()));
     co_return ok();
   }
 
@@ -113,7 +118,7 @@ class TwoPhaseShop final : public ShopRoles {
   std::unique_ptr<shop::two_phase::Payment> payment_;
   std::unique_ptr<shop::two_phase::Inventory> inventory_;
   std::unique_ptr<shop::two_phase::Orders> orders_;
-  LateHandler coordinator_admin_, payment_admin_, inventory_admin_;
+  LateHandler coordinator_admin_, payment_admin_, inventory_admin_, outbox_admin_;
 };
 
 }  // namespace

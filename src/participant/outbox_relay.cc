@@ -138,8 +138,12 @@ std::vector<Tally> OutboxRelay::tally(const std::vector<ClaimedRow>& rows,
       error = &(*verdicts)[i].error();
     }
     const Fault fault = fault_of(error == nullptr ? std::nullopt : std::optional(error->code));
-    Tally tally{row.id, row.aggregate, decide_fate(row.tried, fault, config_, world_.random), fault == Fault::refused,
-                error == nullptr ? "" : error->to_string()};
+    Tally tally{row.id,
+                row.aggregate,
+                decide_fate(row.tried, fault, config_, world_.random),
+                fault == Fault::refused,
+                error == nullptr ? "" : error->to_string(),
+                to_us(world_.clock.wall())};
     if (fault != Fault::away) reached = true;
     if (error != nullptr) trouble = tally.error;
     (fault == Fault::none ? metrics_->published : fault == Fault::away ? metrics_->away : metrics_->refused).add();

@@ -216,14 +216,16 @@ Result<std::int64_t> OutboxStore::record_in(sql::Transaction& tx, const std::vec
   for (const RowState state : {RowState::done, RowState::sent}) {
     std::vector<std::string> ids;
     Duration due_in = Duration::max();
+    std::int64_t published_at = now;
     for (const Tally& tally : tallies) {
       if (tally.fate.state != state) continue;
       ids.push_back(tally.id);
       due_in = std::min(due_in, tally.fate.due_in);
+      published_at = std::min(published_at, tally.at_us);
       if (tally.aggregate != tally.id) aggregates.push_back(tally.aggregate);
     }
     if (ids.empty()) continue;
-    sql::Params params = {std::string(to_string(state)), now + us(due_in), now,
+    sql::Params params = {std::string(to_string(state)), now + us(due_in), published_at,
                           state == RowState::done ? now : std::int64_t{0}, owner_};
     const std::string list = in_list(ids, params);
     HF_TRY(

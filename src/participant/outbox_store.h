@@ -41,7 +41,8 @@ struct Tally {
   std::string id, aggregate;
   Fate fate;
   bool refused = false;
-  std::string error;  ///< empty: published
+  std::string error;       ///< empty: published
+  std::int64_t at_us = 0;  ///< when the broker's verdict came
 };
 
 /// Units of work and their statements; all suspend until the database answered, but for put, done, resend.
