@@ -17,19 +17,84 @@
 namespace hf::app {
 namespace {
 
-struct Store {
-  const char* name;
-  std::string url;
-  Task<> (*read)(sql::Database&, reconcile::Facts&);
-};
+using Read = std::function<Task<>(sql::Database&, reconcile::Facts&)>;
 
-Task<> read_store(sys::World world, Store store, std::string data, reconcile::Facts& facts) {
-  auto database = sql::open(world, with_option(store.url, "mode=ro"), data);
-  if (!database) co_return database.error().with_context(fmt::format("opening {}'s database", store.name));
-  const Result<void> read = co_await store.read(**database, facts);
-  co_await (*database)->close();
-  co_return read;
-}
+class Reading {
+ public:
+  Reading(sys::World world, Config config) : world_(std::move(world)), config_(std::move(config)) {
+    for (const auto& [role, url] : databases_of(config_)) urls_[role] = *url;
+  }
+
+  /// Against the flow: whatever is read of an earlier hop is at least as new as what was read of a later one, so that
+  /// an order on its way is never mistaken for a notification without an order.
+  Task<reconcile::Facts> all(std::string admin, std::string token) {
+    HF_CO_TRY(co_await read("phone", reconcile::read_phone));
+    HF_CO_TRY(co_await read("notifier", reconcile::read_notifier));
+    HF_CO_TRY(co_await read("router", reconcile::read_router));
+    switch (config_.mode) {
+      case ShopMode::message: {
+        HF_CO_TRY(co_await reconcile::read_broker(world_, admin, token, config_.shop.topic, facts_));
+        HF_CO_TRY(co_await read("shop", reconcile::read_shop));
+        break;
+      }
+      case ShopMode::outbox:
+        HF_CO_TRY(co_await outbox());
+        break;
+      case ShopMode::two_phase:
+        HF_CO_TRY(co_await two_phase());
+        break;
+    }
+    co_return std::move(facts_);
+  }
+
+ private:
+  Task<> outbox() {
+    facts_.mode = reconcile::Mode::outbox;
+    HF_CO_TRY(co_await read("inventory", reconcile::read_outbox_inventory));
+    Read shop = [this](sql::Database& database, reconcile::Facts& facts) {
+      return reconcile::read_outbox_shop(database, config_.shop.topic, facts);
+    };
+    co_return co_await read("shop", std::move(shop));
+  }
+
+  /// What was over, at the order service and the coordinator, before payment and inventory were read, must show there.
+  Task<> two_phase() {
+    facts_.mode = reconcile::Mode::two_phase;
+    HF_CO_TRY(co_await read("shop", reconcile::read_two_phase_shop_before));
+    for (const char* store : {"payment", "inventory"}) HF_CO_TRY(co_await read_xa(store));
+    HF_CO_TRY(co_await read("coordinator", reconcile::read_coordinator));
+    HF_CO_TRY(co_await read("payment", reconcile::read_payment));
+    HF_CO_TRY(co_await read("inventory", reconcile::read_two_phase_inventory));
+    Read shop = [this](sql::Database& database, reconcile::Facts& facts) {
+      return reconcile::read_two_phase_shop(database, config_.shop.topic, facts);
+    };
+    co_return co_await read("shop", std::move(shop));
+  }
+
+  Task<> read(std::string store, Read into) {
+    co_return co_await read_at(store, with_option(urls_.at(store), "mode=ro"), std::move(into));
+  }
+  /// XA RECOVER is no query: it needs a connection of the other kind.
+  Task<> read_xa(std::string store) {
+    if (!urls_.at(store).starts_with("mysql:")) co_return ok();
+    Read into = [store](sql::Database& database, reconcile::Facts& facts) {
+      return reconcile::read_xa_branches(database, store, facts);
+    };
+    co_return co_await read_at(store, urls_.at(store), std::move(into));
+  }
+  Task<> read_at(std::string store, std::string url, Read into) {
+    auto database = sql::open(world_, url, config_.data);
+    if (!database) co_return database.error().with_context("opening the database of " + store);
+    const Result<void> done = co_await into(**database, facts_);
+    co_await (*database)->close();
+    co_return done;
+  }
+
+  sys::World world_;
+  Config config_;
+  std::map<std::string, std::string> urls_;
+  reconcile::Facts facts_;
+};
 
 Result<reconcile::Window> parse_window(const ReconcileOptions& options, WallTime now) {
   reconcile::Window window;
@@ -51,16 +116,8 @@ Result<reconcile::Window> parse_window(const ReconcileOptions& options, WallTime
 
 Task<reconcile::Report> read_and_audit(sys::World world, const Config& config, std::string admin, std::string token,
                                        reconcile::Window window) {
-  // Against the flow: whatever is read of an earlier hop is at least as new as what was read of a later one, so that
-  // an order on its way is never mistaken for a notification without an order.
-  const Store stores[] = {{"the phone", config.phone.database, reconcile::read_phone},
-                          {"the notifier", config.notifier.database, reconcile::read_notifier},
-                          {"the router", config.router_database, reconcile::read_router}};
-  reconcile::Facts facts;
-  for (const Store& store : stores) HF_CO_TRY(co_await read_store(world, store, config.data, facts));
-  HF_CO_TRY(co_await reconcile::read_broker(world, std::move(admin), std::move(token), config.shop.topic, facts));
-  const Store shop{"the shop", config.shop_database, reconcile::read_shop};
-  HF_CO_TRY(co_await read_store(world, shop, config.data, facts));
+  Reading reading(world, config);
+  HF_CO_TRY(const reconcile::Facts facts, co_await reading.all(std::move(admin), std::move(token)));
   co_return reconcile::audit(facts, window);
 }
 

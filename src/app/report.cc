@@ -49,8 +49,15 @@ std::string print_report(const reconcile::Report& report) {
   table.row({"duplicates seen by customers", std::to_string(report.duplicates)});
   table.row({"notified without order", std::to_string(report.without_order)});
   table.row({"orders without notification", std::to_string(report.without_notification)});
-  table.row({"stock", fmt::format("initial {} = available {} + sold {}", report.stock_initial, report.stock_avail,
-                                  report.stock_sold)});
+  if (report.mode == reconcile::Mode::two_phase) {
+    table.row({"stock", fmt::format("opening {} = available {} + reserved {} + sold {}", report.stock_initial,
+                                    report.stock_avail, report.stock_held, report.stock_sold)});
+    table.row({"money", fmt::format("opening {} = left {} + held {} + paid {}", report.money_opening, report.money_left,
+                                    report.money_held, report.money_paid)});
+  } else {
+    table.row({"stock", fmt::format("initial {} = available {} + sold {}", report.stock_initial, report.stock_avail,
+                                    report.stock_sold)});
+  }
   table.row({"order → phone p50 / p99", fmt::format("{} / {}", percentile_text(report.latency_us, 0.5),
                                                     percentile_text(report.latency_us, 0.99))});
   table.row({"on their way", std::to_string(report.open)});
@@ -76,25 +83,33 @@ std::string report_json(const reconcile::Report& report) {
   }
   json::array examples;
   for (const std::string& example : report.open_examples) examples.emplace_back(example);
-  const json::object body{
-      {"clean", report.clean()},
-      {"findings", std::move(findings)},
-      {"open", report.open},
-      {"open_examples", std::move(examples)},
-      {"confirmed", report.confirmed},
-      {"refused", counts_json(report.refused)},
-      {"messages", counts_json(report.messages)},
-      {"checked_back", report.checked_back},
-      {"deliveries", counts_json(report.deliveries)},
-      {"notifications", counts_json(report.notifications)},
-      {"duplicates", report.duplicates},
-      {"notified_without_order", report.without_order},
-      {"orders_without_notification", report.without_notification},
-      {"stock", {{"initial", report.stock_initial}, {"available", report.stock_avail}, {"sold", report.stock_sold}}},
-      {"order_to_phone_us",
-       {{"count", report.latency_us.size()},
-        {"p50", percentile(report.latency_us, 0.5)},
-        {"p99", percentile(report.latency_us, 0.99)}}}};
+  const json::object body{{"clean", report.clean()},
+                          {"findings", std::move(findings)},
+                          {"open", report.open},
+                          {"open_examples", std::move(examples)},
+                          {"confirmed", report.confirmed},
+                          {"refused", counts_json(report.refused)},
+                          {"messages", counts_json(report.messages)},
+                          {"checked_back", report.checked_back},
+                          {"deliveries", counts_json(report.deliveries)},
+                          {"notifications", counts_json(report.notifications)},
+                          {"duplicates", report.duplicates},
+                          {"notified_without_order", report.without_order},
+                          {"orders_without_notification", report.without_notification},
+                          {"stock",
+                           {{"initial", report.stock_initial},
+                            {"available", report.stock_avail},
+                            {"reserved", report.stock_held},
+                            {"sold", report.stock_sold}}},
+                          {"money",
+                           {{"opening", report.money_opening},
+                            {"left", report.money_left},
+                            {"held", report.money_held},
+                            {"paid", report.money_paid}}},
+                          {"order_to_phone_us",
+                           {{"count", report.latency_us.size()},
+                            {"p50", percentile(report.latency_us, 0.5)},
+                            {"p99", percentile(report.latency_us, 0.99)}}}};
   return json::serialize(body) + "\n";
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "reconcile/mode_audits.h"
 
 namespace hf::reconcile {
 namespace {
@@ -31,6 +32,13 @@ constexpr ClassInfo kClasses[] = {
     {Class::stock_negative, "stock_negative", "P6", false},
     {Class::ledger_without_provider, "ledger_without_provider", "P5", false},
     {Class::provider_without_ledger, "provider_without_ledger", "P5", false},
+    {Class::result_mismatch, "result_mismatch", "P3", false},
+    {Class::order_message_open, "order_message_open", "P3", false},
+    {Class::money_mismatch, "money_mismatch", "P6", false},
+    {Class::order_in_one_store, "order_in_one_store", "P6", false},
+    {Class::branch_left_prepared, "branch_left_prepared", "P3", false},
+    {Class::decision_broken, "decision_broken", "P3", false},
+    {Class::heuristic, "heuristic", "P3", true},
     {Class::parked_message, "parked_message", "P7", true},
     {Class::dead_letter, "dead_letter", "P7", true},
     {Class::parked_notification, "parked_notification", "P7", true},
@@ -57,12 +65,25 @@ struct Story {
 
 class Audit {
  public:
-  Audit(const Facts& facts, Window window) : facts_(facts) { report_.window = window; }
+  Audit(const Facts& facts, Window window) : facts_(facts) {
+    report_.window = window;
+    report_.mode = facts.mode;
+  }
 
   Report run() {
     join();
-    check_stock();
-    check_markers();
+    switch (facts_.mode) {
+      case Mode::message:
+        check_stock();
+        check_markers();
+        break;
+      case Mode::outbox:
+        audit_outbox(facts_, report_);
+        break;
+      case Mode::two_phase:
+        audit_two_phase(facts_, report_);
+        break;
+    }
     for (const auto& [order_id, story] : stories_) {
       check_messages(order_id, story);
       for (const auto& [channel, seen] : story.seen) check_seen(order_id, story, channel, seen.size());
@@ -77,18 +98,19 @@ class Audit {
   void find(Class kind, std::string id, std::string text) {
     report_.findings.push_back({kind, std::move(id), std::move(text)});
   }
-  void still_open(const std::string& what) {
-    ++report_.open;
-    if (report_.open_examples.size() < 10) report_.open_examples.push_back(what);
-  }
+  void still_open(const std::string& what) { note_open(report_, what); }
+
+  bool in_outbox() const { return facts_.mode != Mode::message; }
 
   void join() {
     for (const OrderFact& order : facts_.orders) {
       stories_[order.order_id].order = &order;
       if (order.status == "confirmed") {
         ++report_.confirmed;
+      } else if (order.status == "processing") {
+        still_open(fmt::format("order {} is being processed", order.order_id));
       } else {
-        ++report_.refused[order.reason];
+        ++report_.refused[order.status == "aborted" ? order.status : order.reason];
       }
     }
     for (const MessageFact& message : facts_.messages) {
@@ -154,7 +176,9 @@ class Audit {
     for (const MessageFact* message : story.messages) {
       if (message->state == "parked") {
         find(Class::parked_message, message->message_id,
-             fmt::format("half message of order {} was checked {} times without an answer", order_id, message->checks));
+             in_outbox() ? fmt::format("the confirmation of order {} is blocked: holdfast outbox list", order_id)
+                         : fmt::format("half message of order {} was checked {} times without an answer", order_id,
+                                       message->checks));
       } else if (message->state == "committed" && !story.confirmed()) {
         find(Class::message_without_order, message->message_id,
              fmt::format("of order {}, which is not committed", order_id));
@@ -193,7 +217,8 @@ class Audit {
       }
     }
     if (order.committed_at_us < report_.window.from_us) return;
-    if (missing.empty() && story.messages_in("committed") > 0) {
+    // A row of an outbox is removed when it has done its work; a message of the broker is not, while we look.
+    if (missing.empty() && (in_outbox() || story.messages_in("committed") > 0)) {
       const bool recorded = std::none_of(story.deliveries.begin(), story.deliveries.end(),
                                          [](const DeliveryFact* d) { return d->state == "waiting"; });
       if (!recorded) still_open(fmt::format("order {} was told; the router has yet to hear so", order_id));
@@ -201,8 +226,9 @@ class Audit {
     }
     const bool young = order.committed_at_us >= report_.window.until_us;
     const bool undecided = story.messages_in("pending") + story.messages_in("parked") > 0;
-    if (story.messages_in("committed") == 0 && !undecided && !young) {
-      find(Class::order_without_message, order_id, "confirmed, but the broker has no message that will tell");
+    const bool taken_over = in_outbox() && !story.deliveries.empty();
+    if (story.messages_in("committed") == 0 && !undecided && !young && !taken_over) {
+      find(Class::order_without_message, order_id, "confirmed, but there is no message that will tell");
       return;
     }
     const Progress progress = progress_of(order_id, story);
@@ -264,6 +290,11 @@ class Audit {
 };
 
 }  // namespace
+
+void note_open(Report& report, const std::string& what) {
+  ++report.open;
+  if (report.open_examples.size() < 10) report.open_examples.push_back(what);
+}
 
 std::string_view to_string(Class c) { return info_of(c).name; }
 std::string_view promise_of(Class c) { return info_of(c).promise; }

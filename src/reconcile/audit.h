@@ -27,6 +27,13 @@ enum class Class {
   stock_negative,              ///< P6: oversold
   ledger_without_provider,     ///< P5: the ledger says created, the provider does not know it
   provider_without_ledger,     ///< P5: the provider has it, the ledger has not
+  result_mismatch,             ///< P3: order service and inventory remember different results
+  order_message_open,          ///< P3: the order is decided, the message row that asked is not done
+  money_mismatch,              ///< P6: left + held + paid ≠ opening, or less than nothing is left
+  order_in_one_store,          ///< P6: an order is in payment or inventory, not as it should be in both
+  branch_left_prepared,        ///< P3: a branch waits for a transaction that is over
+  decision_broken,             ///< P3: a store did the opposite of what was decided
+  heuristic,                   ///< P3: ended against the decision, or by an operator's word
   parked_message,              ///< P7: a human must decide: holdfast tx list
   dead_letter,                 ///< P7: a human must decide: holdfast dlq list
   parked_notification,         ///< P7: the outcome could not be resolved
@@ -50,6 +57,7 @@ struct Window {
 };
 
 struct Report {
+  Mode mode = Mode::message;
   Window window;
   std::vector<Finding> findings;
   std::int64_t open = 0;                   ///< orders on their way: younger than the window, or a retry is due
@@ -63,11 +71,14 @@ struct Report {
   std::map<std::string, std::int64_t> notifications;  ///< seen by customers, by channel
   std::int64_t duplicates = 0, without_order = 0, without_notification = 0;
   std::int64_t stock_initial = 0, stock_avail = 0, stock_sold = 0;
+  std::int64_t stock_held = 0;                                                     ///< 2pc: voted, not decided
+  std::int64_t money_opening = 0, money_left = 0, money_held = 0, money_paid = 0;  ///< 2pc
   std::vector<std::int64_t> latency_us;  ///< commit → created at the provider, sorted
 
   bool clean() const { return findings.empty(); }
 };
 
+/// What every mode has in common, and then what only its mode has (mode_audits.h).
 Report audit(const Facts& facts, Window window);
 
 /// The order id inside "Order #<id> confirmed" or, spoken, "Order number <id> confirmed"; "" if the text is none of

@@ -1,5 +1,7 @@
 #include "reconcile/readers.h"
 
+#include "reconcile/reading.h"
+
 #include <fmt/format.h>
 
 #include <boost/json/array.hpp>
@@ -10,20 +12,8 @@ namespace hf::reconcile {
 namespace {
 
 namespace json = boost::json;
-using sql::Reader;
-using sql::Row;
 
 constexpr Duration kPatience = 60s;
-
-std::vector<std::string> split(const std::string& joined) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at < joined.size();) {
-    const std::size_t end = std::min(joined.find(',', at), joined.size());
-    parts.push_back(joined.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
-}
 
 Result<void> shop_facts(Reader& reader, Facts& facts) {
   HF_TRY(const sql::Rows items, reader.query("SELECT id, initial, avail, sold FROM items"));
@@ -91,25 +81,6 @@ Result<void> phone_facts(Reader& reader, Facts& facts) {
     facts.phone.push_back({row.text(0), channel_of(row.text(1), row.text(2)), row.text(2), text, row.integer(5)});
   }
   return ok();
-}
-
-using Fill = Result<void> (*)(Reader&, Facts&);
-Task<> read_store(sql::Database& database, Facts& facts, Fill fill, const char* name) {
-  std::function<Result<Facts>(Reader&)> work = [fill](Reader& reader) -> Result<Facts> {
-    Facts part;  // of its own: a unit may run more than once
-    HF_TRY(fill(reader, part));
-    return part;
-  };
-  Result<Facts> part = co_await database.read<Facts>(std::move(work));
-  if (!part) co_return part.error().with_context(fmt::format("reading {}'s database", name));
-  const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-  append(facts.stock, part->stock);
-  append(facts.orders, part->orders);
-  append(facts.markers, part->markers);
-  append(facts.deliveries, part->deliveries);
-  append(facts.notifications, part->notifications);
-  append(facts.phone, part->phone);
-  co_return ok();
 }
 
 Result<MessageFact> parse_transaction(const json::value& value) {
