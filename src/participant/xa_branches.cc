@@ -160,7 +160,7 @@ Task<Voted> XaBranches::prepare_open(std::string gtrid, Open& open) {
     co_return Voted{Vote::aborted, marked.error().message, {}};
   }
   const Result<sql::XaVote> vote = co_await open.branch->prepare();
-  if (vote) co_return Voted{*vote == sql::XaVote::prepared ? Vote::prepared : Vote::read_only, {}};
+  if (vote) co_return Voted{*vote == sql::XaVote::prepared ? Vote::prepared : Vote::read_only, {}, life_};
   if (vote.error().code == Code::timeout) co_return vote.error();
   co_return Voted{Vote::aborted, vote.error().message, {}};
 }
