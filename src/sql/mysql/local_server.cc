@@ -123,7 +123,7 @@ std::string LocalServer::url(const std::string& database, const std::string& mor
 Result<void> LocalServer::make_folder() {
   std::error_code failed;
   const fs::path folder = fs::absolute(options_.folder, failed);
-  fs::create_directories(folder, failed);
+  fs::create_directories(folder / "tmp", failed);
   if (failed || ::chmod(folder.c_str(), 0700) != 0) {
     return Error{Code::denied, fmt::format("{}: cannot be made, or is not ours", folder.string())};
   }
@@ -135,6 +135,9 @@ Result<void> LocalServer::make_folder() {
   socket_ = name + "/mariadb.sock";
   return ok();
 }
+
+/// One of its own: a server that starts removes all temporary tables of its folder for such, also those of the others.
+std::string LocalServer::temporary_folder() const { return fs::absolute(options_.folder).string() + "/tmp"; }
 
 /// Into a folder of another name first: a data folder that exists is complete.
 Result<void> LocalServer::install() {
@@ -148,6 +151,7 @@ Result<void> LocalServer::install() {
   std::vector<std::string> arguments = {program,
                                         "--no-defaults",
                                         "--datadir=" + half,
+                                        "--tmpdir=" + temporary_folder(),
                                         "--auth-root-authentication-method=normal",
                                         "--skip-test-db",
                                         "--skip-name-resolve",
@@ -174,6 +178,7 @@ std::vector<std::string> LocalServer::command() const {
       find_program({"mariadbd", "mysqld"}),
       "--no-defaults",
       "--datadir=" + folder + "/data",
+      "--tmpdir=" + temporary_folder(),
       "--socket=" + socket_,
       "--pid-file=" + folder + "/pid",
       "--character-set-server=utf8mb4",

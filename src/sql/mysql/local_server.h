@@ -53,6 +53,7 @@ class LocalServer {
 
  private:
   explicit LocalServer(LocalServerOptions options);
+  std::string temporary_folder() const;
   Result<void> make_folder();
   Result<void> install();
   std::vector<std::string> command() const;
