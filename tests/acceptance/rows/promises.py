@@ -6,11 +6,6 @@ IMPATIENT = {"broker.first_check": "500ms", "broker.check_interval": "500ms", "r
              "router.retry_max": "500ms", "broker.client_expiry": "2s"}
 
 
-@row("A2", "financial system: transfers through the same pipeline")
-def a2(context):
-    raise Todo("the transfer scenario comes with the coordinator and the second SQL store")
-
-
 @row("A3", "the official RocketMQ clients against our broker")
 def a3(context):
     raise Todo("the classic remoting client; the official gRPC clients are judged by ./dev conformance")
