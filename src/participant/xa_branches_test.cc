@@ -73,6 +73,23 @@ TEST_F(XaBranchesTest, TheWorkIsDoneInTheBranchAndSeenOnceItIsCommitted) {
   EXPECT_EQ(rows(), 1);
 }
 
+// The server does not tell who prepared a branch: this life says so while it lasts, and nobody afterwards, until the
+// marker is there.
+TEST_F(XaBranchesTest, AVoteSaysWhoseItIsAsFarAsThatIsKnown) {
+  EXPECT_EQ(run(kTx, take(1, 3)), "ok");
+  const std::string life = branches_->life();
+  for (int i = 0; i < 2; ++i) {
+    const Result<Voted> voted = loop_.run_until_done(branches_->prepare(kTx));
+    ASSERT_TRUE(voted);
+    EXPECT_EQ(voted->life, life);
+  }
+  restart();
+  EXPECT_NE(branches_->life(), life);
+  EXPECT_EQ(loop_.run_until_done(branches_->stored_vote(kTx)).value()->life, "");
+  EXPECT_EQ(commit(kTx), "committed");
+  EXPECT_EQ(loop_.run_until_done(branches_->stored_vote(kTx)).value()->life, life);
+}
+
 TEST_F(XaBranchesTest, AbortLeavesNothingButATombstone) {
   EXPECT_EQ(run(kTx, take(1, 3)), "ok");
   EXPECT_EQ(prepare(kTx), "prepared");

@@ -99,6 +99,10 @@ class Banks:
             return {found[0]: found[1:] for found in
                     desk.execute("SELECT id, state, payer, payee, amount_minor FROM transfers")}
 
+    def reasons(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.desk.folder}/desk.db?mode=ro", uri=True, timeout=10)) as desk:
+            return dict(desk.execute("SELECT reason, count(*) FROM transfers WHERE state = 'refused' GROUP BY reason"))
+
     def notices(self):
         seen = collections.Counter()
         for customer in customers(self.chain):
@@ -184,6 +188,7 @@ def a2(context):
     wait_for("no transfer is under way", lambda: all(t[0] != "processing" for t in banks.transfers().values()), 60)
     wait_for("nothing is held", lambda: all(held == 0 for _, held in banks.accounts().values()), 60)
     committed = check_books(context, banks, answers)
+    context.say(f"refused: {banks.reasons()}")
     check(committed, "no transfer was committed")
     wait_for("every payer is told", lambda: committed <= banks.notices().keys(), 60)
     seen = banks.notices()
