@@ -80,6 +80,8 @@ void describe(ConfigSchema& schema, Config& config) {
               "2pc: payment and inventory at once, or one after the other; auto: at once, unless rows stay locked (XA)")
       .integer("tries", config.place_order.tries, std::size_t{1}, std::size_t{20},
                "2pc: transactions for one order, if it is aborted for a passing reason")
+      .integer("transactions_at_once", config.place_order.transactions_at_once, std::size_t{1}, std::size_t{10'000},
+               "2pc: other orders wait for their turn; no more than the stores take branches")
       .duration("call_timeout", config.place_order.call_timeout, 100ms, 1min,
                 "2pc: of one call to payment or inventory")
       .duration("answer_within", config.place_order.answer_within, 1s, 5min,

@@ -74,7 +74,7 @@ struct PlaceOrderConfig {
   /// unless the inventory holds row locks until the end (XA): taken in no order, they would deadlock across servers
   std::string calls = "auto";
   /// New transactions for an order whose transaction was aborted for a passing reason (a lock wait). 1 … 20
-  std::size_t tries = 5;
+  std::size_t tries = 8;
   /// Of one call to payment or inventory. 100 ms … 1 min
   Duration call_timeout = 5s;
   /// After so long the client hears that it is still under way. 1 s … 5 min
@@ -85,6 +85,9 @@ struct PlaceOrderConfig {
   std::string phone = "+15550100001";
   /// How, if the request does not say: sms, whatsapp, voice
   std::vector<std::string> channels = {"sms"};
+  /// Transactions that run at once; other orders wait for their turn. Beyond what the stores have of branches (a MySQL
+  /// URL's `branches`, 32), they only refuse one another. 1 … 10 000
+  std::size_t transactions_at_once = 24;
   /// Topic of the confirmations
   std::string topic = "ecommerce-orders";
   /// Orders between their admission and their answer; beyond it 503. 1 … 100 000

@@ -1,5 +1,7 @@
 #include "shop/two_phase/decisions.h"
 
+#include <algorithm>
+
 #include "shop/two_phase/texts.h"
 
 namespace hf::shop::two_phase {
@@ -8,10 +10,18 @@ namespace {
 using wire::two_phase::Outcome;
 using wire::two_phase::OutcomeReport;
 
+/// What others answer goes into rows, headers and the customer's hands: one line, not long, ASCII as the contract's.
+std::string tidy(std::string_view text) {
+  constexpr std::size_t kBytesMax = 200;
+  std::string tidied(text.substr(0, kBytesMax));
+  std::replace_if(tidied.begin(), tidied.end(), [](char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return tidied;
+}
+
 /// "Payment failed! Card not found!": the customer's words first, then why.
 std::string with_prefix(std::string_view prefix, std::string_view reason) {
-  if (prefix.empty()) return std::string(reason);
-  return std::string(prefix) + " " + std::string(reason);
+  if (prefix.empty()) return tidy(reason);
+  return std::string(prefix) + " " + tidy(reason);
 }
 
 std::string_view prefix_of(Call call) {

@@ -35,6 +35,11 @@ TEST(TwoPhaseDecisions, Answers) {
   EXPECT_EQ(judge_silence(Call::pay, "refused").ended, Ended::passing);
 }
 
+TEST(TwoPhaseDecisions, WhatOthersSayIsTidied) {
+  EXPECT_EQ(judge_answer(Call::get_total_price, 404, "a\nb\x01\xff").reason, "a?b??");
+  EXPECT_EQ(judge_answer(Call::get_total_price, 404, std::string(5000, 'x')).reason.size(), 200U);
+}
+
 TEST(TwoPhaseDecisions, ARefusalIsHeardBeforeATrouble) {
   const End done, refused{Ended::refused, "r"}, other{Ended::refused, "o"}, passing{Ended::passing, "p"};
   EXPECT_EQ(both(done, done), done);

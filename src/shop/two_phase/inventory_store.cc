@@ -8,21 +8,23 @@ namespace {
 using participant::BranchTx;
 using participant::Keeps;
 
+/// `int` in small letters stays as it is on MySQL; INT would become BIGINT (sql/mysql/migration.h), and this table is
+/// the example's to the letter.
 std::vector<sql::Migration> migrations() {
   return {{1,
            "Stock, movements, openings",
            {R"(CREATE TABLE IF NOT EXISTS Stock (
-  itemId    INT PRIMARY KEY,
-  amount    INT CHECK (amount >= 0),
-  unitPrice INT CHECK (unitPrice >= 0)))",
+  itemId    int PRIMARY KEY,
+  amount    int CHECK (amount >= 0),
+  unitPrice int CHECK (unitPrice >= 0)))",
             R"(CREATE TABLE stock_movements (
   gtrid  VARCHAR(64) NOT NULL,
-  itemId INT         NOT NULL,
+  itemId int         NOT NULL,
   amount BIGINT      NOT NULL CHECK (amount >= 0),
   state  VARCHAR(8)  NOT NULL,
   PRIMARY KEY (gtrid, itemId)))",
             R"(CREATE TABLE stock_openings (
-  itemId INT    NOT NULL PRIMARY KEY,
+  itemId int    NOT NULL PRIMARY KEY,
   amount BIGINT NOT NULL))"}}};
 }
 

@@ -117,6 +117,7 @@ OrderFlow::OrderFlow(sys::World& world, const PlaceOrderConfig& config, OrderSto
       calls_(world, config, std::move(send), log_),
       idle_(world.clock),
       ask_(world.clock),
+      turn_(world.clock),
       tasks_(world.executor, world.clock),
       metrics_(std::make_shared<Metrics>(world.metrics)) {}
 
@@ -198,7 +199,7 @@ asio::awaitable<Placement> OrderFlow::fresh(OrderRequest request, std::optional<
   End end;
   for (std::size_t tries = 1;; ++tries) {
     attempt.order.tries = static_cast<std::int64_t>(tries);
-    end = co_await transact(attempt);
+    end = co_await in_turn(attempt);
     if (!try_again(end, tries, config_.tries, world_.clock.now() >= attempt.deadline)) break;
     metrics_->again.add();
     log::debug("shop.order.again", {{"order_id", order_id}, {"gtrid", attempt.order.gtrid}, {"reason", end.reason}});
@@ -207,6 +208,22 @@ asio::awaitable<Placement> OrderFlow::fresh(OrderRequest request, std::optional<
   Placement placement = co_await conclude(attempt, std::move(end));
   under_way_.erase(order_id);
   co_return placement;
+}
+
+/// First come, first served: who leaves hands his place to who waits longest.
+asio::awaitable<End> OrderFlow::in_turn(Attempt& attempt) {
+  if (running_ < config_.transactions_at_once) {
+    ++running_;
+  } else if (!co_await turn_.wait_until(attempt.deadline)) {
+    co_return End{Ended::passing, "too many orders are before this one"};
+  }
+  End end = co_await transact(attempt);
+  if (turn_.waiting() > 0) {
+    turn_.notify_one();
+  } else {
+    --running_;
+  }
+  co_return end;
 }
 
 /// One transaction, from begin to its decision.

@@ -71,6 +71,7 @@ class OrderFlow {
   asio::awaitable<Placement> follow(std::shared_ptr<Flight> flight, OrderRequest request);
   asio::awaitable<Placement> fresh(OrderRequest request, std::optional<std::string> key);
 
+  asio::awaitable<End> in_turn(Attempt& attempt);
   asio::awaitable<End> transact(Attempt& attempt);
   asio::awaitable<End> reach_commit(Attempt& attempt, const Begun& tx);
   Task<> store(Attempt& attempt);
@@ -93,9 +94,9 @@ class OrderFlow {
   std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;  ///< by Idempotency-Key
   std::set<std::string> under_way_;                                   ///< order ids that a request waits for here
   std::unordered_map<std::string, std::string> orphans_;              ///< order id → gtrid: processing, nobody waits
-  std::size_t admitted_ = 0;
+  std::size_t admitted_ = 0, running_ = 0;                            ///< orders; transactions
   bool closing_ = false;
-  sys::Event idle_, ask_;
+  sys::Event idle_, ask_, turn_;
   sys::TaskGroup tasks_;
   std::shared_ptr<Metrics> metrics_;
 };

@@ -8,12 +8,14 @@ namespace {
 using participant::BranchTx;
 using participant::Keeps;
 
+/// `int` in small letters stays as it is on MySQL; INT would become BIGINT (sql/mysql/migration.h), and this table is
+/// the example's to the letter.
 std::vector<sql::Migration> migrations() {
   return {{1,
            "Payments, movements, openings",
            {R"(CREATE TABLE IF NOT EXISTS Payments (
   cardno VARCHAR(16) NOT NULL PRIMARY KEY,
-  amount INT         NOT NULL CHECK (amount >= 0)))",
+  amount int         NOT NULL CHECK (amount >= 0)))",
             R"(CREATE TABLE payment_movements (
   gtrid  VARCHAR(64) NOT NULL,
   cardno VARCHAR(16) NOT NULL,
