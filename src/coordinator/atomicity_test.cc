@@ -45,6 +45,7 @@ class World {
     config_.active_max = 10s;
   }
   ~World() {
+    over_ = true;  // a branch that was never prepared would be asked about for ever
     for (const auto& life : lives_) {
       *life->alive = false;
       bury(*life);
@@ -165,7 +166,7 @@ class World {
   /// After T1 in doubt it asks, for ever. It never decides by itself.
   asio::awaitable<void> ask(scripted::Participant& p, std::string gtrid) {
     co_await sim_.clock().sleep_for(kAskAfter);
-    while (true) {
+    while (!over_) {
       const auto found = p.branches.find(gtrid);
       if (found == p.branches.end()) co_return;
       if (found->second != Branch::prepared && found->second != Branch::active) co_return;
@@ -238,7 +239,7 @@ class World {
   std::map<std::string, std::set<Outcome>> answers_;
   std::vector<std::unique_ptr<Life>> lives_;  // their coroutines end before them: see ~World
   std::uint64_t dies_at_ = 0;
-  bool armed_ = false, healed_ = false;
+  bool armed_ = false, healed_ = false, over_ = false;
 };
 
 class Atomicity : public testing::TestWithParam<int> {};
