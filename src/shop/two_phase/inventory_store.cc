@@ -86,9 +86,11 @@ Task<> InventoryStore::open(std::vector<SampleStock> stock) {
   std::function<Result<void>(sql::Transaction&)> seed = [stock =
                                                              std::move(stock)](sql::Transaction& tx) -> Result<void> {
     for (const SampleStock& item : stock) {
-      HF_TRY(const bool added, tx.insert_if_absent("INSERT INTO Stock (itemId, amount, unitPrice) VALUES (?, ?, ?)",
-                                                   {item.item_id, item.amount, item.unit_price}));
-      if (!added) continue;
+      // A branch in doubt may hold the row: an insert would wait for a decision that cannot reach us before we serve.
+      HF_TRY(const auto there, tx.query_one("SELECT itemId FROM Stock WHERE itemId = ?", {item.item_id}));
+      if (there) continue;
+      HF_TRY(tx.execute("INSERT INTO Stock (itemId, amount, unitPrice) VALUES (?, ?, ?)",
+                        {item.item_id, item.amount, item.unit_price}));
       HF_TRY(tx.execute("INSERT INTO stock_openings (itemId, amount) VALUES (?, ?)", {item.item_id, item.amount}));
     }
     return ok();
