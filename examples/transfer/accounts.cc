@@ -105,6 +105,10 @@ Task<> Accounts::start(std::vector<std::string> openings) {
       const std::size_t equals = opening.find('=');
       const std::int64_t amount = equals == std::string::npos ? -1 : std::atoll(opening.c_str() + equals + 1);
       if (amount < 0) return Error{Code::invalid, "--account=" + opening + ": it is name=amount"};
+      // A branch in doubt may hold the account's row: an insert would wait for a decision that we could not be told
+      // yet.
+      HF_TRY(const auto there, tx.query_one("SELECT id FROM accounts WHERE id = ?", {opening.substr(0, equals)}));
+      if (there) continue;
       HF_TRY(tx.insert_if_absent("INSERT INTO accounts (id, balance_minor, held_minor) VALUES (?, ?, 0)",
                                  {opening.substr(0, equals), amount}));
     }
