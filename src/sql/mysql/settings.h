@@ -35,7 +35,7 @@ struct Settings {
   bool create = false;                  ///< create=1: CREATE DATABASE IF NOT EXISTS
   std::size_t writers = 1;              ///< 1 … 64 connections that run batches side by side
   std::size_t readers = 2;              ///< 1 … 64
-  std::size_t branches = 32;            ///< 1 … 512 XA branches open at once, a connection each
+  std::size_t branches = 64;            ///< 1 … 512 XA branches open at once, a connection each
   std::optional<Flavour> flavour = {};  ///< auto: by the greeting
   Tls tls = Tls::off;                   ///< off | require | verify
   std::string tls_ca = {};              ///< file

@@ -15,7 +15,7 @@
 namespace hf::bench {
 namespace {
 
-const std::vector<std::string> kSuites = {"grpc", "local", "orders", "match", "start", "memory"};
+const std::vector<std::string> kSuites = {"grpc", "local", "orders", "modes", "match", "start", "memory"};
 
 struct Options {
   std::string json = "bench.json", binary{}, folder{};
@@ -26,9 +26,10 @@ struct Options {
 
 void usage() {
   fmt::print(stderr,
-             "usage: hf_bench [--rounds N] [--only NAME,…] [--seconds S] [--quick] [--json FILE] [--dir FOLDER]\n"
-             "                [--binary HOLDFAST]\n\n"
+             "usage: hf_bench [NAME …] [--rounds N] [--only NAME,…] [--seconds S] [--quick] [--json FILE]\n"
+             "                [--dir FOLDER] [--binary HOLDFAST]\n\n"
              "  --rounds   each figure is the median of so many rounds, 1 … 100 (3)\n"
+             "  NAME …     the same as --only NAME,…\n"
              "  --only     {}; the limits of disk and loopback are always measured\n"
              "  --seconds  for each line, 0.05 … 60 (1)\n"
              "  --quick    one short round: shows that all of it runs, its figures mean nothing\n"
@@ -44,7 +45,7 @@ Result<std::set<std::string>> parse_only(const std::string& text) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     const std::string name = text.substr(at, end - at);
     if (std::find(kSuites.begin(), kSuites.end(), name) == kSuites.end()) {
-      return Error{Code::invalid, fmt::format("--only: there is no '{}'", name)};
+      return Error{Code::invalid, fmt::format("there is nothing named '{}' to be measured", name)};
     }
     only.insert(name);
     at = end + 1;
@@ -83,6 +84,7 @@ Result<void> parse_one(Options& options, const std::string& option, const std::s
 
 Result<Options> parse(int argc, char** argv) {
   Options options;
+  std::set<std::string> named;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (option == "--quick") {
@@ -92,10 +94,16 @@ Result<Options> parse(int argc, char** argv) {
       options.plan.idle_orders = 10;
       continue;
     }
+    if (!option.starts_with("-")) {
+      HF_TRY(const std::set<std::string> names, parse_only(option));
+      named.insert(names.begin(), names.end());
+      continue;
+    }
     if (i + 1 == argc)
       return Error{Code::invalid, fmt::format("{}: a value is missing, or there is no such option", option)};
     HF_TRY(parse_one(options, option, argv[++i]));
   }
+  if (!named.empty()) options.only = named;
   if (options.binary.empty()) {
     const std::filesystem::path own = app::own_path();  // build/<preset>/tests/bench/hf_bench
     options.binary = own.parent_path().parent_path().parent_path() / "src" / "app" / "holdfast";
@@ -126,6 +134,8 @@ Result<void> run_round(const Options& options, Report& report) {
   if (wanted("local")) HF_TRY(measure_messages_in_process(plan, limits, report));
   if (wanted("orders")) say("orders");
   if (wanted("orders")) HF_TRY(measure_orders(plan, limits, report));
+  if (wanted("modes")) say("consistency modes");
+  if (wanted("modes")) HF_TRY(measure_modes(plan, limits, report));
   if (wanted("match")) say("matching");
   if (wanted("match")) HF_TRY(measure_matching(plan, report));
   if (wanted("start")) say("start and memory at rest");

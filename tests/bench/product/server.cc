@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace hf::bench {
 namespace {
@@ -43,9 +44,11 @@ std::vector<std::string> arguments_of(const Server::Setup& setup) {
                                      "--config",     setup.folder + "/bench.toml",
                                      "--ready-file", setup.folder + "/ready",
                                      "--roles",      setup.roles};
-  for (const char* role : {"broker", "shop", "router", "notifier", "phone", "console"}) {
+  std::stringstream roles(setup.roles);
+  for (std::string role; std::getline(roles, role, ',');) {
     arguments.insert(arguments.end(), {"--set", fmt::format("{}.port=0", role)});
   }
+  arguments.insert(arguments.end(), setup.more.begin(), setup.more.end());
   return arguments;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/child_process.h"
 
@@ -15,7 +16,8 @@ class Server {
   struct Setup {
     std::string binary, folder;  ///< folder: of bench.toml, data, ready, server.log; made if absent, data kept
     std::string roles = "broker,shop,router,notifier,phone,console";
-    std::string config{};  ///< TOML
+    std::string config{};             ///< TOML
+    std::vector<std::string> more{};  ///< further arguments of serve
   };
   /// Returns when all roles listen. Blocks. Errors: unavailable (it ended; the message names its log), timeout.
   static Result<Server> start(const Setup& setup);

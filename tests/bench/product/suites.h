@@ -22,6 +22,9 @@ Result<void> measure_messages_over_grpc(const Plan& plan, const Limits& limits, 
 Result<void> measure_messages_in_process(const Plan& plan, const Limits& limits, Report& report);
 /// POST /orders from 64 keep-alive connections; order → phone, one order at a time and under that load.
 Result<void> measure_orders(const Plan& plan, const Limits& limits, Report& report);
+/// The same order in the three consistency modes, on SQLite and on MariaDB: rates, times, flushes per order
+/// (docs/choosing-a-mode.md).
+Result<void> measure_modes(const Plan& plan, const Limits& limits, Report& report);
 /// Events per second of processor time, parsing of the event included.
 Result<void> measure_matching(const Plan& plan, Report& report);
 /// All roles: from the start of the process to the ready file, on no data and on existing data; memory at rest.
