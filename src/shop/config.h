@@ -127,4 +127,9 @@ struct LocalTableConfig {
   Duration drain = 10s;
 };
 
+/// A send ends well before the lease of what it sends, so that no other relay takes the rows meanwhile.
+inline Duration send_timeout_of(const LocalTableConfig& config) {
+  return std::min<Duration>(5s, config.outbox.lease / 2);
+}
+
 }  // namespace hf::shop

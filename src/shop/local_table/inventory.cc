@@ -107,7 +107,7 @@ Inventory::~Inventory() = default;
 Task<> Inventory::start() {
   const LocalTableConfig& config = impl_->config;
   HF_CO_TRY(std::vector<Item> items, parse_items(config.items));
-  const mq::ProducerConfig producer = {.topics = {config.results_topic}, .send_timeout = 5s};
+  const mq::ProducerConfig producer = {.topics = {config.results_topic}, .send_timeout = send_timeout_of(config)};
   HF_CO_TRY(mq::check(producer));
   mq::ConsumerConfig consumer = {.group = config.inventory_group};
   consumer.subscriptions = {{.topic = config.orders_topic}};

@@ -47,7 +47,8 @@ Orders::~Orders() = default;
 Task<> Orders::start() {
   const LocalTableConfig& config = impl_->config;
   HF_CO_TRY(std::vector<Item> items, parse_items(config.items));
-  const mq::ProducerConfig producer = {.topics = {config.orders_topic, config.events_topic}, .send_timeout = 5s};
+  const mq::ProducerConfig producer = {.topics = {config.orders_topic, config.events_topic},
+                                       .send_timeout = send_timeout_of(config)};
   HF_CO_TRY(mq::check(producer));
   mq::ConsumerConfig consumer = {.group = config.shop_group};
   consumer.subscriptions = {{.topic = config.results_topic}};
