@@ -301,7 +301,8 @@ class MariaDb:
         self.user = ["--user=root"] if os.geteuid() == 0 else []
         installed = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data",
                                     "--auth-root-authentication-method=normal", "--skip-test-db",
-                                    "--innodb-log-file-size=64M", *self.user], capture_output=True, text=True)
+                                    "--innodb-log-file-size=64M", "--debug-no-sync", "--innodb-flush-method=nosync",
+                                    *self.user], capture_output=True, text=True)
         check(installed.returncode == 0, f"mariadb-install-db: {installed.stdout}{installed.stderr}")
         context.servers.append(self)
         self.start()
@@ -338,7 +339,8 @@ class MariaDb:
 
 class Cluster(Chain):
     """The chain in separate processes, one role each, over one data folder: any of them can be killed alone.
-    On MariaDB, one server holds all stores; in 2pc, payment and inventory have one of their own each."""
+    On MariaDB, one server holds all stores; in 2pc, payment and inventory have one of their own each. `store` may say
+    which store is on which server: {"shop": "a", "inventory": "b"}; the others are SQLite files."""
 
     # Who must be known before whom.
     PARTS = {
@@ -351,7 +353,8 @@ class Cluster(Chain):
         self.context, self.shop = context, shop
         self.data = context.folder / f"{name}-data"
         self.parts: dict = {}
-        self.databases: dict = {}
+        self.databases: dict = {}   # MariaDB servers
+        self.server_of: dict = {}   # store → its server's name
         databases = self.place_stores(name, store or STORE)
         for role in self.PARTS[shop]:
             self.parts[role] = context.serve(f"{name}-{role}", roles=[role, "console"], data=self.data, shop=shop,
@@ -364,11 +367,14 @@ class Cluster(Chain):
         if store == "sqlite":
             return ""
         on = {"payment": "payment", "inventory": "inventory"} if self.shop == "2pc" else {}
-        if self.shop != "2pc" or store == "mariadb-all":
+        if isinstance(store, dict):
+            on = store
+        elif self.shop != "2pc" or store == "mariadb-all":
             stores = [role for role in self.PARTS[self.shop] if role != "broker"]
             on = {role: on.get(role, "all") for role in stores}
         for server in sorted(set(on.values())):
             self.databases[server] = MariaDb(self.context, f"{name}-{server}-db")
+        self.server_of = on
         return "".join(f'[{role}]\ndatabase = "{self.databases[server].url(role)}"\n' for role, server in on.items())
 
     def addresses_for(self, role):

@@ -13,7 +13,7 @@ from harness import ASK_AGAIN, BROKEN, Failure, check, wait_for
 from support import notices, rows_of
 
 # Waits that a test can sit out; none of them decides anything (checks 24, 38).
-QUICK = {"coordinator.retry_first": "20ms", "coordinator.retry_max": "300ms", "coordinator.prepare_timeout": "1s",
+QUICK = {"outbox.lease": "2s", "coordinator.retry_first": "20ms", "coordinator.retry_max": "300ms", "coordinator.prepare_timeout": "1s",
          "coordinator.notify_timeout": "1s", "coordinator.active_max": "3s", "two_phase.ask_after": "300ms",
          "two_phase.ask_max": "1s", "two_phase.active_max": "3s", "shop.ask_every": "200ms",
          "shop.answer_within": "5s", "router.retry_first": "100ms", "router.retry_max": "500ms",
@@ -43,16 +43,22 @@ STOCK = """SELECT s.itemId, s.amount, o.amount, COALESCE((SELECT SUM(m.amount) F
 
 def socket_of(chain, store):
     """Of the MariaDB server that keeps a store; None: it is an SQLite file."""
-    if store in getattr(chain, "databases", {}):
-        return chain.databases[store].socket
+    if server := getattr(chain, "server_of", {}).get(store):
+        return chain.databases[server].socket
     where = chain.data / "mariadb" / store / "url"  # written by `--store mariadb`
     return where.read_text().split("socket=")[1].split("&")[0] if where.exists() else None
+
+
+class Away(Failure):
+    """The store's server is down, or goes down while it is asked."""
 
 
 def mariadb(socket, statement, schema="mysql"):
     """By MariaDB's own client: a judge that shares no code with what it judges."""
     done = subprocess.run(["mariadb", "--no-defaults", "--user=root", f"--socket={socket}", "-N", "-B", "-e", statement,
                            schema], capture_output=True, text=True, timeout=60)
+    if re.search(r"ERROR (20\d\d|1053)\b", done.stderr):
+        raise Away(done.stderr)
     check(done.returncode == 0, f"mariadb: {done.stderr}")
 
     def value(text):
@@ -281,11 +287,10 @@ class Watch:
                 check_sums(self._chain)
                 check_confirmed_is_committed(self._chain)
                 self.looked += 1
-            except Failure as found:
-                if not re.search(r"mariadb: ERROR (20|1053)", str(found)):  # the server is down, or going down
-                    self.wrong.append(str(found))
-            except (sqlite3.Error, subprocess.TimeoutExpired):
+            except (Away, sqlite3.Error, subprocess.TimeoutExpired):
                 pass
+            except Failure as found:
+                self.wrong.append(str(found))
 
 
 @dataclasses.dataclass
@@ -337,3 +342,18 @@ def carry_out(context, chain, blows):
             (stood if blow.stopped else died)[who] += 1
     context.say("kill -9: " + ", ".join(f"{who} {died[who]}×" for who in sorted(died)))
     context.say("stood still: " + ", ".join(f"{who} {stood[who]}×" for who in sorted(stood)))
+
+
+def random_kills(context, store, minutes, **settings):
+    """Every process and every server of the shop, killed and stopped at random under load, and the proof."""
+    cluster = context.cluster(shop="2pc", store=store, settings={**QUICK, **PLENTY, **settings})
+    blows = kill_plan(context.random, victims_of(cluster), context.minutes or minutes)
+    context.say(f"{len(blows)} blows in {sum(blow.after + blow.down for blow in blows):.0f} s")
+    with Watch(cluster) as watch:
+        shoppers = Shoppers(cluster, context.random)
+        carry_out(context, cluster, blows)
+        shoppers.stop()
+    settle(context, cluster)
+    shoppers.check(context)
+    check(watch.looked > 0, "nobody looked while it ran")
+    context.say(f"sums and confirmed orders looked at {watch.looked} times while things died: as promised")

@@ -1,0 +1,348 @@
+"""Two-phase commit on real processes that die: coordinator, participants, databases, and messages that are lost."""
+import concurrent.futures
+import time
+
+from harness import BROKEN, check, http, row, wait_for
+from support import metric, rows_of, scaled, unit_tests
+from two_phase import (PLENTY, QUICK, Shoppers, check_sums, effects, orders, part, plan, prepared_at, random_kills, read,
+                       settle, socket_of)
+
+SERVICES = ("payment", "inventory")
+STORES = ("sqlite", "mariadb")
+# One order is one transaction: nobody tries again, so that what became of the first one is seen.
+ONCE = {**QUICK, "shop.tries": "1", "shop.answer_within": "2s", "coordinator.active_max": "30s", "two_phase.active_max": "30s"}
+
+
+def one_order(cluster, **order):
+    """Places one order and does not wait for its answer."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    return pool.submit(cluster.place, key="one", phone="+15550100001", channel="sms", **{"qty": 2, **order})
+
+
+def status_of(answer):
+    """An answer that nobody got counts as none."""
+    try:
+        return answer.result().status
+    except BROKEN:
+        return None
+
+
+def its_transaction(cluster):
+    """The transaction of the only order."""
+    rows = wait_for("the order", lambda: rows_of(cluster, "shop", "SELECT gtrid FROM two_phase_orders"))
+    check(len(rows) == 1, f"one order was placed: {rows}")
+    return rows[0][0]
+
+
+def outcome_of(cluster, gtrid):
+    answer = http("GET", cluster.url("coordinator", f"/2pc/v1/tx/{gtrid}/outcome"))
+    check(answer.status == 200, f"outcome of {gtrid}: {answer.status} {answer.body[:200]!r}")
+    return answer.json()["outcome"]
+
+
+def is_prepared(cluster, service, gtrid):
+    return any(gtrid in branch for branch in prepared_at(cluster, service))
+
+
+def check_both_prepared(context, cluster, gtrid):
+    for service in SERVICES:
+        wait_for(f"{service}'s branch is prepared", lambda s=service: is_prepared(cluster, s, gtrid), 10)
+    keeps = "XA RECOVER" if socket_of(cluster, "payment") else "its rows"
+    context.say(f"{gtrid}: prepared at payment and at inventory, says {keeps}")
+
+
+def kill_participants(context, cluster):
+    """Both services and, where there are, both servers; and starts them again."""
+    died = [f"mariadb-{server}" for server in cluster.databases] + list(SERVICES)
+    for name in reversed(died):
+        part(cluster, name).kill()
+    for name in died:
+        part(cluster, name).start()
+    context.say(f"kill -9 and started again: {', '.join(died)}")
+
+
+def check_nothing_happened(context, cluster, gtrid):
+    settle(context, cluster, 30)
+    paid, sold = effects(cluster)
+    state = rows_of(cluster, "shop", f"SELECT state FROM two_phase_orders WHERE gtrid = '{gtrid}'")[0][0]
+    check(outcome_of(cluster, gtrid) == "aborted", "the coordinator does not say aborted")
+    check(not paid and not sold and state in ("aborted", "refused"), f"paid {paid}, sold {sold}, order {state}")
+    context.say(f"recovery aborted it: the coordinator says aborted, the order is {state}, both stores are as before")
+
+
+def check_all_happened(context, cluster, gtrid):
+    settle(context, cluster, 30)
+    paid, sold = effects(cluster)
+    check(gtrid in paid and gtrid in sold and gtrid in orders(cluster, "confirmed"), f"paid {paid}, sold {sold}")
+    check(outcome_of(cluster, gtrid) == "committed", "the coordinator does not say committed")
+    context.say(f"recovery committed it: paid {paid[gtrid]}, sold {sold[gtrid]}, the order is confirmed and told once")
+
+
+def order_that_kills_the_coordinator(context, store, point):
+    """A cluster whose coordinator died at `point` under the first order; (cluster, transaction, answer)."""
+    cluster = context.cluster(name=f"{store}-{point.split('.')[1]}", shop="2pc", store=store, settings=ONCE)
+    cluster["coordinator"].restart(f"{point}=crash:1")
+    answer = one_order(cluster)
+    cluster["coordinator"].wait_dead()
+    gtrid = its_transaction(cluster)
+    context.say(f"{store}: the coordinator died at {point}")
+    return cluster, gtrid, answer
+
+
+def end(cluster):
+    """Frees what the next store of the row needs."""
+    for server in [*cluster.parts.values(), *cluster.databases.values()]:
+        server.kill()
+
+
+@row("D31", "prepare to both: prepared is durable, and with the coordinator's decision missing it ends aborted")
+def d31(context):
+    for store in STORES:
+        cluster, gtrid, answer = order_that_kills_the_coordinator(context, store, "coordinator.after_prepares")
+        check_both_prepared(context, cluster, gtrid)
+        kill_participants(context, cluster)
+        check_both_prepared(context, cluster, gtrid)
+        decided = rows_of(cluster, "coordinator", "SELECT gtrid FROM coordinator_tx WHERE decision = 'commit'")
+        check(not decided, f"a decision is stored: {decided}")
+        cluster["coordinator"].start()
+        check_nothing_happened(context, cluster, gtrid)
+        check(status_of(answer) in (202, 503), f"the customer heard {status_of(answer)}")
+        end(cluster)
+
+
+@row("D33", "the decision is durable before anybody is told: a coordinator that dies right after it commits")
+def d33(context):
+    for store in STORES:
+        cluster, gtrid, _ = order_that_kills_the_coordinator(context, store, "coordinator.after_decision")
+        decided = rows_of(cluster, "coordinator", "SELECT gtrid, decision FROM coordinator_tx")
+        check(decided == [(gtrid, "commit")], f"stored: {decided}")
+        check_both_prepared(context, cluster, gtrid)
+        context.say("COMMIT is on the coordinator's disk, nobody was told")
+        kill_participants(context, cluster)
+        cluster["coordinator"].start()
+        check_all_happened(context, cluster, gtrid)
+        end(cluster)
+
+
+@row("B34", "the coordinator crashes after committing, before or after the first was told: all committed")
+def b34(context):
+    for store in STORES:
+        for point in ("coordinator.after_decision", "coordinator.after_first_notify", "coordinator.after_last_notify"):
+            cluster, gtrid, _ = order_that_kills_the_coordinator(context, store, point)
+            cluster["coordinator"].start()
+            check_all_happened(context, cluster, gtrid)
+            end(cluster)
+
+
+@row("B33", "single point of failure: the coordinator is away, its branches finish when it is back")
+def b33(context):
+    cluster = context.cluster(shop="2pc", store="sqlite", settings={**QUICK, **PLENTY})
+    shoppers = Shoppers(cluster, context.random, workers=6)
+    shoppers.wait_for_answers(60)
+    cluster["coordinator"].kill()
+    answered = len(shoppers.answers)
+    until = time.monotonic() + 3
+    wait_for("three seconds without it", lambda: time.monotonic() > until)
+    left = {service: len(prepared_at(cluster, service)) for service in SERVICES}
+    check_sums(cluster)
+    context.say(f"without coordinator for 3 s: branches in doubt {left}, {len(shoppers.answers) - answered} orders answered")
+    began = time.monotonic()
+    cluster["coordinator"].start()
+    shoppers.wait_for_answers(len(shoppers.answers) + 60)
+    context.say(f"60 more orders answered {time.monotonic() - began:.1f} s after its return")
+    shoppers.stop()
+    settle(context, cluster)
+    shoppers.check(context)
+
+
+@row("D34", "commit payment, commit inventory: told until both acknowledge, and telling again changes nothing")
+def d34(context):
+    cluster = context.cluster(shop="2pc", store="sqlite", settings=ONCE)
+    cluster["coordinator"].restart("coordinator.notify_request=drop:2,coordinator.notify_ack=drop:2")
+    answer = one_order(cluster)
+    check(status_of(answer) == 200, f"the customer heard {answer.result()}")
+    gtrid = its_transaction(cluster)
+    check_all_happened(context, cluster, gtrid)
+    context.say("two requests to commit and two acknowledgements were lost on the way")
+    before = read(cluster, "payment", "SELECT * FROM Payments"), read(cluster, "inventory", "SELECT * FROM Stock")
+    for service in SERVICES:
+        url = cluster.url(service, f"/balcoordinator/participant/2pc/{gtrid}/notify")
+        for _ in range(3):
+            told = http("POST", url, {"transactionId": gtrid, "message": "commit"})
+            check((told.status, told.json()) == (200, {"message": "committed"}), f"{service}: {told}")
+        other = http("POST", url, {"transactionId": gtrid, "message": "abort"})
+        context.say(f"{service}: commit three more times: committed; abort now: {other.status} {other.body.decode().strip()}")
+        check(other.json()["message"] != "aborted", "a committed branch claims to be aborted")
+    after = read(cluster, "payment", "SELECT * FROM Payments"), read(cluster, "inventory", "SELECT * FROM Stock")
+    check(before == after, f"{before} became {after}")
+
+
+@row("D43", "the answer to a prepare is lost: that participant is told to abort, too, and both stores are unchanged")
+def d43(context):
+    for store in STORES:
+        for role, point in (("coordinator", "coordinator.prepare_reply"), ("inventory", "participant.prepare_reply")):
+            cluster = context.cluster(name=f"{store}-{role}", shop="2pc", store=store, settings=ONCE)
+            cluster[role].restart(f"{point}=drop:1")
+            answer = one_order(cluster)
+            context.say(f"{store}, {point} lost: the customer hears {status_of(answer)} {answer.result().body.decode().strip()}")
+            check(answer.result().status == 503, "nothing was ordered, and the customer may try again")
+            gtrid = its_transaction(cluster)
+            check_nothing_happened(context, cluster, gtrid)
+            check(cluster.place(key="one", phone="+15550100001", channel="sms", qty=2).status == 200, "the second try")
+            settle(context, cluster)
+            end(cluster)
+
+
+@row("D42", "the coordinator is away: a participant that voted decides nothing, raises an alarm, finishes on its return")
+def d42(context):
+    away_s = 4
+    for store, point in (("sqlite", "coordinator.after_prepares"), ("mariadb", "coordinator.after_decision")):
+        cluster, gtrid, _ = order_that_kills_the_coordinator(context, store, point)
+        for service in SERVICES:
+            cluster[service].settings["two_phase.alarm_after"] = "1s"
+            cluster[service].settings["two_phase.active_max"] = "1s"  # what is not prepared would be given up by now
+            cluster[service].restart()
+        until = time.monotonic() + away_s
+        wait_for("time without a coordinator", lambda: time.monotonic() > until)
+        check_both_prepared(context, cluster, gtrid)
+        for service in SERVICES:
+            told = [line for line in cluster[service].log_text().splitlines() if " error " in line and gtrid in line]
+            old = metric(cluster[service], "holdfast_participant_in_doubt_branches_old")
+            check(told and old == 1, f"{service} raised no alarm: {old}, {cluster[service].tail()}")
+            context.say(f"{service}, {away_s} s in doubt, alarm after 1 s: {told[-1][28:150]}")
+        cluster["coordinator"].start()
+        (check_nothing_happened if point.endswith("prepares") else check_all_happened)(context, cluster, gtrid)
+        for service in SERVICES:
+            check(metric(cluster[service], "holdfast_participant_in_doubt_branches_old") == 0, f"{service}: the alarm stays")
+        end(cluster)
+    context.say("ten minutes without a coordinator, in simulated time:")
+    unit_tests(context, "participant", "*TenMinutes*")
+
+
+@row("B26", "one transaction, two databases: both commit, or neither does")
+def b26(context):
+    for store in STORES:
+        cluster = context.cluster(name=store, shop="2pc", store=store, settings=QUICK)
+        kept = {service: "MariaDB server of its own" if socket_of(cluster, service) else "SQLite file of its own"
+                for service in SERVICES}
+        context.say(f"{kept}")
+        for order, status, text in (({"card": "card1", "item": 1, "qty": 2}, 200, "Order placed successfully!"),
+                                    ({"card": "card1", "item": 1, "qty": 60}, 409, "Insufficient balance!"),
+                                    ({"card": "card3", "item": 4, "qty": 11}, 409, "Insufficient stock!"),
+                                    ({"card": "nobody", "item": 1, "qty": 1}, 409, "Card not found!")):
+            answer = cluster.place(**order)
+            body = answer.body.decode().strip()
+            context.say(f"{order}: {answer.status} {body}")
+            check(answer.status == status or (answer.status == 404 and status == 409), f"{answer}")
+            check(body.endswith(text), f"{body!r} does not end with {text!r}")
+        settle(context, cluster)
+        left = read(cluster, "payment", "SELECT amount FROM Payments WHERE cardno = 'card1'"), \
+            read(cluster, "inventory", "SELECT amount FROM Stock WHERE itemId = 1")
+        check(left == ([(960,)], [(98,)]), f"card1 and item 1: {left}")
+        context.say("card1 1000 → 960, item 1 100 → 98: the one order that was placed, and nothing of the others")
+        end(cluster)
+
+
+@row("B27", "one transaction, several shards: order, stock and money in different databases of one server, and of two")
+def b27(context):
+    for where in ({"shop": "a", "payment": "a", "inventory": "a"}, {"shop": "a", "payment": "a", "inventory": "b"}):
+        cluster = context.cluster(name="-".join(where.values()), shop="2pc", store=where, settings={**QUICK, **PLENTY})
+        context.say("shards: " + ", ".join(f"{store} on server {server}" for store, server in where.items()))
+        shoppers = Shoppers(cluster, context.random, workers=4)
+        for n, victim in enumerate(("inventory", *(f"mariadb-{server}" for server in cluster.databases), "coordinator")):
+            shoppers.wait_for_answers(15 * (n + 1))
+            part(cluster, victim).kill()
+            part(cluster, victim).start()
+        shoppers.wait_for_answers(len(shoppers.answers) + 15)
+        shoppers.stop()
+        settle(context, cluster)
+        shoppers.check(context)
+        end(cluster)
+
+
+@row("B28", "one transaction, several services with stores of their own: each dies once, what they keep agrees")
+def b28(context):
+    cluster = context.cluster(shop="2pc", store="sqlite", settings={**QUICK, **PLENTY})
+    files = sorted(path.name for path in cluster.data.glob("*.db"))
+    context.say(f"processes: {', '.join(cluster.parts)}; stores: {', '.join(files)}")
+    check({"shop.db", "payment.db", "inventory.db", "coordinator.db"} <= set(files), "a store of its own for each")
+    shoppers = Shoppers(cluster, context.random, workers=4)
+    for n, role in enumerate(("shop", "payment", "inventory", "coordinator", "broker")):
+        shoppers.wait_for_answers(20 * (n + 1))
+        cluster[role].restart()
+        context.say(f"kill -9 {role} after {len(shoppers.answers)} answers, started again")
+    shoppers.wait_for_answers(len(shoppers.answers) + 20)
+    shoppers.stop()
+    settle(context, cluster)
+    shoppers.check(context)
+
+
+@row("B31", "XA on MariaDB: two servers, a branch on each, prepared branches survive kill -9 of the servers")
+def b31(context):
+    cluster, gtrid, _ = order_that_kills_the_coordinator(context, "mariadb", "coordinator.after_decision")
+    for service in SERVICES:
+        branches = prepared_at(cluster, service)
+        context.say(f"XA RECOVER at {service}'s server: {branches}")
+        check(any(branch.startswith(gtrid) and branch.endswith(service) for branch in branches), "not a branch of ours")
+        part(cluster, f"mariadb-{service}").kill()
+    for service in SERVICES:
+        part(cluster, f"mariadb-{service}").start()
+    check_both_prepared(context, cluster, gtrid)
+    context.say("both servers died by kill -9 between prepare and commit (check 28), and were started again")
+    cluster["coordinator"].start()
+    check_all_happened(context, cluster, gtrid)
+    shoppers = Shoppers(cluster, context.random, workers=4, count=40)
+    shoppers.results()
+    settle(context, cluster)
+
+
+@row("B18", "durability: kill -9 of every process and server right after the answer: the order is there")
+def b18(context):
+    for store in STORES:
+        cluster = context.cluster(name=store, shop="2pc", store=store, settings={**QUICK, **PLENTY})
+        placed = []
+        for n in range(5):
+            answer = cluster.place(**plan(context.random, n) | {"card": "card1", "item": 1})
+            for server in [*cluster.parts.values(), *cluster.databases.values()]:
+                server.process.kill()
+            check(answer.status == 200, f"{answer}")
+            placed.append(answer.headers["x-holdfast-order-id"])
+            for server in [*cluster.databases.values(), *cluster.parts.values()]:
+                server.process.wait()
+                server.start()
+        settle(context, cluster)
+        confirmed = {order[0] for order in orders(cluster, "confirmed").values()}
+        check(confirmed == set(placed), f"placed {placed}, confirmed {confirmed}")
+        context.say(f"{store}: 5 orders, each followed by kill -9 of {len(cluster.parts) + len(cluster.databases)} processes: "
+                    "all 5 confirmed, paid, sold and told")
+        end(cluster)
+
+
+@row("B35", "the intermediate state is visible as `processing`, and short: p99 < 1 s, max < 30 s")
+def b35(context):
+    count = scaled(context, 5000, 400)
+    for store in STORES:
+        cluster = context.cluster(name=store, shop="2pc", store=store, settings={**QUICK, **PLENTY})
+        cluster["coordinator"].restart("coordinator.after_prepares=delay:700")
+        answer = one_order(cluster, item=1, card="card1")
+        seen = wait_for("the order", lambda: rows_of(cluster, "shop", "SELECT order_id FROM two_phase_orders"))[0][0]
+        shown = http("GET", cluster.url("shop", f"/orders/{seen}")).json()
+        context.say(f"while its branches are prepared, GET /orders/{seen}: {shown['status']}")
+        check(shown["status"] == "processing" and status_of(answer) == 200, f"{shown}")
+        cluster["coordinator"].restart()
+        shoppers = Shoppers(cluster, context.random, workers=4, count=count)
+        shoppers.results()
+        settle(context, cluster)
+        took = sorted(ms / 1000 for (ms,) in rows_of(
+            cluster, "shop", "SELECT decided_at_us - received_at_us FROM two_phase_orders WHERE state = 'confirmed' "
+            f"AND order_id <> '{seen}'"))
+        p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
+        context.say(f"{store}: {len(took)} orders `processing` for p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {took[-1]:.1f} ms")
+        check(p99 < 1000 and took[-1] < 30_000, "longer than promised")
+        end(cluster)
+
+
+@row("D13", "consistency: random kills of every process and both servers under load")
+def d13(context):
+    seconds = scaled(context, 3600, 25)
+    random_kills(context, "mariadb", seconds / 60)
