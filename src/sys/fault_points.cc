@@ -24,6 +24,7 @@ constexpr FaultPointInfo kFaultPoints[] = {
     {"net.http_after_answer",
      "its whole answer arrived; an error here loses it, which is `timeout`: it may have happened"},
     {"sys.test", "nowhere in the product; for the tests of fault points themselves"},
+    {"sql.before_statement", "on the database thread, before a statement of a unit of work that may write"},
     {"sql.before_commit", "on the database thread, a batch of units written and not yet committed"},
     {"sql.after_commit", "on the database thread, a batch durable and nobody told; an error here is a lost answer"},
     {"shop.before_half", "an order was admitted, nothing was sent or stored"},

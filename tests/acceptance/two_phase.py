@@ -188,9 +188,10 @@ def plan(rng, n, prefix="k"):
 class Shoppers:
     """Buyers in threads, each of whom repeats an order with its key until there is an answer. They come until stop()."""
 
-    def __init__(self, chain, rng, workers=4, prefix="k", count=None, patience_s=120):
+    def __init__(self, chain, rng, workers=4, prefix="k", count=None, patience_s=120, make=plan):
         self.chain, self.patience_s, self.count, self._prefix = chain, patience_s, count, prefix
         self.answers, self.failures, self._rng, self._n = {}, [], rng, 0
+        self._make = make
         self._plans = []
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(workers)]
@@ -202,7 +203,7 @@ class Shoppers:
             if self._stop.is_set() or self._n == self.count:
                 return None
             self._n += 1
-            self._plans.append(plan(self._rng, self._n, self._prefix))
+            self._plans.append(self._make(self._rng, self._n, self._prefix))
             return self._plans[-1]
 
     def _run(self):

@@ -43,6 +43,7 @@ POINTS = {
     "mq.end_transaction": Point(crash=(), error=0, drop=3),
     "net.http_before_send": Point(),
     "net.http_after_answer": Point(),
+    "sql.before_statement": Point(crash=(1, 20, 75, 90), error=1),
     "sql.before_commit": Point(crash=(1, 12, 30)),
     "sql.after_commit": Point(crash=(1, 12, 30)),
     "shop.before_half": Point(),

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "sql/statement_points.h"
 
 namespace hf::sql::mysql {
 namespace {
@@ -114,7 +115,8 @@ BatchWriter::Try BatchWriter::run_units(Connection& connection, const Units& uni
   for (Unit* unit : units) {
     if (savepoints == Savepoints::yes && !connection.control("SAVEPOINT unit")) return failure_of(connection, nullptr);
     const std::int64_t before = connection.rows_changed();
-    unit->result = unit->work(connection);
+    StatementPoints statements(connection, world_.faults);
+    unit->result = unit->work(statements);
     if (connection.broken()) return failure_of(connection, unit);  // also if the unit hides it
     if (unit->result || alone || connection.rows_changed() == before) continue;
     if (savepoints == Savepoints::no) return {.wants_savepoints = true};

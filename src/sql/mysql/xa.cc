@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "sql/statement_points.h"
 
 namespace hf::sql::mysql {
 namespace {
@@ -118,7 +119,8 @@ class MysqlBranch final : public XaBranch {
   Result<void> run_blocking(const std::function<Result<void>(Transaction&)>& work) {
     if (!connection_) return Error{Code::conflict, "the branch has ended"};
     if (failed_) return *failed_;
-    Result<void> done = work(*connection_);
+    StatementPoints statements(*connection_, shared_->world.faults);
+    Result<void> done = work(statements);
     if (connection_->broken()) done = connection_->broken()->error;  // also if `work` hides it
     if (!done) failed_ = done.error();
     return done;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "sql/migrate.h"
+#include "sql/statement_points.h"
 
 namespace hf::sql::sqlite {
 namespace {
@@ -179,7 +180,8 @@ Result<void> SqliteDatabase::write_units(std::span<Unit* const> batch) {
 
 Result<void> SqliteDatabase::write_unit(Unit& unit) {
   HF_TRY(writer_->execute("SAVEPOINT unit"));
-  unit.result = unit.work(*writer_);
+  StatementPoints statements(*writer_, world_.faults);
+  unit.result = unit.work(statements);
   if (!writer_->in_transaction()) {
     // SQLite took everything back by itself (disk full, I/O error): no unit of this batch is in.
     HF_ASSERT(writer_->last_error().has_value());  // else the unit said COMMIT or ROLLBACK, which is not its business

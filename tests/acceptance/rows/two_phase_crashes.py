@@ -1,11 +1,12 @@
 """Two-phase commit on real processes that die: coordinator, participants, databases, and messages that are lost."""
 import concurrent.futures
+import itertools
 import time
 
 from harness import BROKEN, check, http, row, wait_for
 from support import metric, rows_of, scaled, unit_tests
-from two_phase import (PLENTY, QUICK, Shoppers, check_sums, effects, orders, part, plan, prepared_at, random_kills, read,
-                       settle, socket_of)
+from two_phase import (PLENTY, QUICK, Shoppers, check_confirmed_is_committed, check_sums, effects, orders, part, plan,
+                       prepared_at, random_kills, read, settle, socket_of, what_is_open)
 
 SERVICES = ("payment", "inventory")
 STORES = ("sqlite", "mariadb")
@@ -216,7 +217,7 @@ def d42(context):
             check(metric(cluster[service], "holdfast_participant_in_doubt_branches_old") == 0, f"{service}: the alarm stays")
         end(cluster)
     context.say("ten minutes without a coordinator, in simulated time:")
-    unit_tests(context, "participant", "*TenMinutes*")
+    unit_tests(context, "participant", "SimTwoPhaseTest.WithoutACoordinatorItWaits")
 
 
 @row("B26", "one transaction, two databases: both commit, or neither does")
@@ -294,6 +295,42 @@ def b31(context):
     shoppers = Shoppers(cluster, context.random, workers=4, count=40)
     shoppers.results()
     settle(context, cluster)
+
+
+def killed_before_each_statement(context, cluster, service):
+    """Order after order, in each of which `service` is killed one statement later, until an order passes whole; how many
+    it died in."""
+    def small(_, n, prefix):
+        return {"key": f"{prefix}-{n}", "card": "card1", "item": 1, "qty": 1, "channel": "sms", "phone": "+15550100001"}
+
+    def over(shoppers):
+        return not cluster[service].alive() or (len(shoppers.answers) == 1 and not what_is_open(cluster))
+
+    for boundary in itertools.count(1):
+        cluster[service].kill()
+        if cluster[service].start_or_die(f"sql.before_statement=crash:{boundary}"):
+            shoppers = Shoppers(cluster, context.random, workers=1, count=1, prefix=f"{service}{boundary}", make=small)
+            wait_for("the order, or the death", lambda: over(shoppers), 30)
+            if cluster[service].alive():
+                return boundary - 1
+            cluster[service].start()
+            shoppers.results()
+        else:
+            cluster[service].start()
+        check_sums(cluster)
+        check_confirmed_is_committed(cluster)
+
+
+@row("B15", "atomicity: killed before each statement of each service, an order is there whole or not at all")
+def b15(context):
+    for store in STORES:
+        cluster = context.cluster(name=store, shop="2pc", store=store, settings={**QUICK, **PLENTY})
+        for service in (*SERVICES, "shop", "coordinator"):
+            died = killed_before_each_statement(context, cluster, service)
+            context.say(f"{store}: {service} killed before each of {died} statements, an order each")
+            check(died >= 3, "there are more statements than that")
+        settle(context, cluster)
+        end(cluster)
 
 
 @row("B18", "durability: kill -9 of every process and server right after the answer: the order is there")
