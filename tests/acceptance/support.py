@@ -191,9 +191,9 @@ def check_answers(context, answers, allowed=(200, 201, 409)):
     check(set(found) <= set(allowed), f"unexpected answers: {found}")
 
 
-def unit_tests(context, module, test_filter):
-    """The unit tests that prove what only C++ can call."""
-    binary = context.binary.parent.parent / module / f"hf_{module}_test"
+def unit_tests(context, module, test_filter, suite=None):
+    """The unit tests that prove what only C++ can call. `suite`: of a module with several."""
+    binary = context.binary.parent.parent / module / f"hf_{suite or module}_test"
     check(binary.exists(), f"{binary} is not built: ./dev build")
     result = subprocess.run([binary, f"--gtest_filter={test_filter}"], capture_output=True, text=True, timeout=120)
     lines = [line for line in result.stdout.splitlines() if line.startswith(("[       OK", "[  FAILED", "[  PASSED"))]

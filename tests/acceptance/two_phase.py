@@ -124,18 +124,20 @@ def what_is_open(chain):
     return found
 
 
+def unfinished(chain):
+    """What is open, and who has not been told; a store or a process that is away counts."""
+    try:
+        return what_is_open(chain) or [f"{pair} was not told" for pair in told_wanted(chain) - notices(chain)]
+    except (*BROKEN, Failure, sqlite3.Error, subprocess.TimeoutExpired) as away:
+        return [str(away)]
+
+
 def settle(context, chain, limit_s=60):
     """Until nothing is open and everybody was told; then the whole proof."""
-    def open_now():
-        try:
-            found = what_is_open(chain)
-            return found or [f"{pair} was not told" for pair in told_wanted(chain) - notices(chain)]
-        except (*BROKEN, Failure, sqlite3.Error, subprocess.TimeoutExpired) as away:
-            return [str(away)]
     last = []
 
     def settled():
-        last[:] = open_now()
+        last[:] = unfinished(chain)
         return not last
     began = time.monotonic()
     try:

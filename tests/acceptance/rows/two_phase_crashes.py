@@ -6,7 +6,7 @@ import time
 from harness import BROKEN, check, http, row, wait_for
 from support import metric, rows_of, scaled, unit_tests
 from two_phase import (PLENTY, QUICK, Shoppers, check_confirmed_is_committed, check_sums, effects, orders, part, plan,
-                       prepared_at, random_kills, read, settle, socket_of, what_is_open)
+                       prepared_at, random_kills, read, settle, socket_of, unfinished)
 
 SERVICES = ("payment", "inventory")
 STORES = ("sqlite", "mariadb")
@@ -217,7 +217,8 @@ def d42(context):
             check(metric(cluster[service], "holdfast_participant_in_doubt_branches_old") == 0, f"{service}: the alarm stays")
         end(cluster)
     context.say("ten minutes without a coordinator, in simulated time:")
-    unit_tests(context, "participant", "SimTwoPhaseTest.WithoutACoordinatorItWaits")
+    unit_tests(context, "participant", "SimTwoPhaseTest.WithoutACoordinatorItWaits",
+               suite="participant_two_phase")
 
 
 @row("B26", "one transaction, two databases: both commit, or neither does")
@@ -304,7 +305,7 @@ def killed_before_each_statement(context, cluster, service):
         return {"key": f"{prefix}-{n}", "card": "card1", "item": 1, "qty": 1, "channel": "sms", "phone": "+15550100001"}
 
     def over(shoppers):
-        return not cluster[service].alive() or (len(shoppers.answers) == 1 and not what_is_open(cluster))
+        return not cluster[service].alive() or (len(shoppers.answers) == 1 and not unfinished(cluster))
 
     for boundary in itertools.count(1):
         cluster[service].kill()
@@ -312,6 +313,7 @@ def killed_before_each_statement(context, cluster, service):
             shoppers = Shoppers(cluster, context.random, workers=1, count=1, prefix=f"{service}{boundary}", make=small)
             wait_for("the order, or the death", lambda: over(shoppers), 30)
             if cluster[service].alive():
+                cluster[service].restart()
                 return boundary - 1
             cluster[service].start()
             shoppers.results()
