@@ -117,6 +117,21 @@ TEST_F(TwoServers, ADatabaseKilledBetweenPrepareAndCommitCommitsAfterItsReturn) 
   audit();
 }
 
+TEST_F(TwoServers, AServiceStartsWhileABranchInDoubtHoldsItsRows) {
+  config.link.ask_after = 1h;
+  start();
+  hold = [&](const std::string& url) { return url.starts_with(config.inventory_url) && url.ends_with("/notify"); };
+  const net::HttpResponse placed = place("card1", 1, 2);
+  EXPECT_EQ(placed.status, 200) << placed.body;
+  loop.run_until_done(services->stop_inventory());
+  const Result<void> started = loop.run_until_done(services->start_inventory());
+  EXPECT_TRUE(started) << started.error().to_string();
+  EXPECT_EQ(loop.run_until_done(services->inventory->branches().in_doubt())->size(), 1U);
+  hold = nullptr;
+  EXPECT_TRUE(confirmed(placed));
+  audit();
+}
+
 TEST_F(TwoServers, OneServerDownIsA503AndTheOtherIsUnchanged) {
   start();
   sql::mysql::LocalServer& server = *Servers::get().payment;
