@@ -190,10 +190,11 @@ def plan(rng, n, prefix="k"):
 class Shoppers:
     """Buyers in threads, each of whom repeats an order with its key until there is an answer. They come until stop()."""
 
-    def __init__(self, chain, rng, workers=4, prefix="k", count=None, patience_s=120, make=plan):
+    def __init__(self, chain, rng, workers=4, prefix="k", count=None, patience_s=120, make=plan,
+                 place=None):
         self.chain, self.patience_s, self.count, self._prefix = chain, patience_s, count, prefix
         self.answers, self.failures, self._rng, self._n = {}, [], rng, 0
-        self._make = make
+        self._make, self._place_once = make, place or chain.place
         self._plans = []
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(workers)]
@@ -220,7 +221,7 @@ class Shoppers:
         end, last = time.monotonic() + self.patience_s, None
         while time.monotonic() < end:
             try:
-                last = self.chain.place(**order, timeout=10)
+                last = self._place_once(**order, timeout=10)
                 if last.status not in ASK_AGAIN:
                     return last
             except BROKEN as broken:

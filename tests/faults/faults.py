@@ -15,6 +15,7 @@ from harness import check, wait_for  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from support import Buyers, check_answers, check_told_exactly_once, plan_orders  # noqa: E402
 import two_phase  # noqa: E402
+from rows import local_message_table as local_table  # noqa: E402
 
 ORDERS = 12
 QUICK = {"broker.first_check": "400ms", "broker.check_interval": "400ms", "router.retry_first": "100ms",
@@ -28,7 +29,7 @@ class Point:
     error: int = 3                        # how often an error happens there; 0: an error is the crash case again
     drop: int = 0                         # how often what passes there is lost; 0: nothing passes
     settings: dict = dataclasses.field(default_factory=dict)
-    mode: str = "message"                 # the shop's; "xa": 2pc on MariaDB
+    mode: str = "message"                 # the shop's
     roles: typing.Sequence[str] = ()      # not in mode "message": in whose process; one after the other
 
 
@@ -74,14 +75,7 @@ POINTS = {
     "router.after_call": Point(),
     "router.after_record": Point(),
 }
-NOT_HERE = {
-    "sys.test": "nowhere in the product; sys/fault_points_test.cc",
-    "outbox.between": "shop/local_table: tests/sim/local_table_test.cc, tests/acceptance/rows/local_message_table.py",
-    "outbox.after_claim": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
-    "outbox.after_publish": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
-    "outbox.after_record": "participant/outbox_test.cc, tests/sim/local_table_test.cc",
-    "inbox.between": "participant/inbox_test.cc, tests/sim/local_table_test.cc",
-}
+NOT_HERE = {"sys.test": "nowhere in the product; sys/fault_points_test.cc"}
 
 
 def coordinators(crash=(1, 4), **more):
@@ -121,6 +115,14 @@ POINTS |= {
     "shop.tx_decided": orders_by_two_phase_commit(),
     "shop.tx_completion": orders_by_two_phase_commit(),
     "shop.tx_confirmed": orders_by_two_phase_commit(),
+}
+# The local message table, in both services that keep one.
+POINTS |= {
+    "outbox.between": Point(crash=(1, 4), mode="outbox", roles=("shop",)),
+    "outbox.after_claim": Point(crash=(1, 2), mode="outbox", roles=("shop", "inventory")),
+    "outbox.after_publish": Point(crash=(1, 2), mode="outbox", roles=("shop", "inventory")),
+    "outbox.after_record": Point(crash=(1, 2), mode="outbox", roles=("shop", "inventory")),
+    "inbox.between": Point(crash=(1, 4), mode="outbox", roles=("inventory", "shop")),
 }
 # On MariaDB, where each scenario starts two servers: killed once at each place, and each answer lost once.
 ON_MARIADB = ("coordinator.after_first_prepare", "coordinator.after_prepares", "coordinator.after_decision",
@@ -166,13 +168,12 @@ def survive(context, fault, settings, must_die):
     check_told_exactly_once(context, server)
 
 
-def survive_two_phase(context, role, fault, point, store, must_die):
-    """The same for orders by two-phase commit: a process for each role, the fault in one of them."""
-    cluster = context.cluster(shop="2pc", store=store, settings={**two_phase.QUICK, **two_phase.PLENTY, **point.settings})
+def strike(context, cluster, role, fault, must_die, **load):
+    """Orders while `fault` is armed in one process of the cluster, which is started without it once it has died."""
     victim = cluster[role]
     victim.kill()
     victim.start_or_die(fault)
-    shoppers = two_phase.Shoppers(cluster, context.random, workers=3, count=ORDERS)
+    shoppers = two_phase.Shoppers(cluster, context.random, workers=3, count=ORDERS, **load)
     if must_die:
         died_with = victim.wait_dead()
         check(died_with == -9, f"exit code {died_with}: it did not die at the fault point: {victim.tail()}")
@@ -186,6 +187,27 @@ def survive_two_phase(context, role, fault, point, store, must_die):
             context.say(f"{role} refuses to go on, exit 2: {victim.tail(1)}")
         victim.start()
     shoppers.results()
+    return shoppers
+
+
+def survive_local_table(context, role, fault, point, must_die):
+    """The same for orders on local message tables."""
+    cluster = context.cluster(shop="outbox", store="sqlite", settings={**QUICK, **local_table.QUICK, **point.settings})
+    plans = plan_orders(context.random, ORDERS + 1)
+    shoppers = strike(context, cluster, role, fault, must_die, make=lambda _, n, __: plans[n], place=cluster.order)
+    check_answers(context, shoppers.answers.values())
+    local_table.wait_all_done(cluster)
+    local_table.audit(context, cluster)
+    for plan in plans[1:]:
+        first, again = shoppers.answers[plan["key"]].json(), cluster.order(**plan).json()
+        check(first["order_id"] == again["order_id"], f"a repetition got another order: {first}, {again}")
+    local_table.audit(context, cluster)
+
+
+def survive_two_phase(context, role, fault, point, store, must_die):
+    """The same for orders by two-phase commit: a process for each role, the fault in one of them."""
+    cluster = context.cluster(shop="2pc", store=store, settings={**two_phase.QUICK, **two_phase.PLENTY, **point.settings})
+    shoppers = strike(context, cluster, role, fault, must_die)
     two_phase.settle(context, cluster, 30)
     shoppers.check(context)
     shoppers.check_repetitions()
@@ -208,6 +230,12 @@ def add_two_phase(scenarios, name, point, store="sqlite"):
                       lambda context, f=fault, r=role, d=must_die: survive_two_phase(context, r, f, point, store, d))
 
 
+def add_local_table(scenarios, name, point):
+    for fault, role, must_die in variants(name, point):
+        scenarios.add(f"outbox.{fault}@{role}", f"{role} {'killed' if must_die else 'goes on'}",
+                      lambda context, f=fault, r=role, d=must_die: survive_local_table(context, r, f, point, d))
+
+
 def add_message(scenarios, name, point):
     for n in point.crash:
         scenarios.add(f"{name}=crash:{n}", f"killed when {name} is reached for the {n}. time",
@@ -224,7 +252,7 @@ def add_all(scenarios, binary):
     unknown = declared ^ (POINTS.keys() | NOT_HERE.keys())
     check(not unknown, f"the table and `holdfast config faults` differ: {sorted(unknown)}")
     for name, point in POINTS.items():
-        (add_message if point.mode == "message" else add_two_phase)(scenarios, name, point)
+        {"message": add_message, "2pc": add_two_phase, "outbox": add_local_table}[point.mode](scenarios, name, point)
     for name, point in EVERYWHERE.items():
         add_two_phase(scenarios, name, point)
     for name in ON_MARIADB:
