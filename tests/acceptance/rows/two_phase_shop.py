@@ -1,15 +1,14 @@
 """The example's three services under two-phase commit: its ports, tables, bodies and texts, each arrow of its diagram, and what
-it does not promise. Random kills are elsewhere (D13, D42)."""
+it does not promise. What dies is elsewhere (two_phase_crashes.py)."""
 import concurrent.futures
 import json
 import pathlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness import check, http, row, wait_for
 from support import notices
-from two_phase import QUICK, check_sums, effects, orders, settle
+from two_phase import QUICK, orders, settle
 
 STOCK = [(1, 100, 20), (2, 150, 25), (3, 200, 18), (4, 10, 60)]
 ACCOUNTS = [("card1", 1000), ("card2", 2000), ("card3", 5000)]
@@ -362,27 +361,6 @@ def d30(context):
     calls_and_answers(context, "payment.pay", "inventory.updateStock")
 
 
-def killed_at(context, fault, settings=None):
-    """An order while the process dies there; then a start without it. The key tells which order it was."""
-    server = serve(context, faults=fault, settings=settings or {})
-    try:
-        server.place(qty=2, key="k1", timeout=10)
-    except OSError:
-        pass
-    server.wait_dead()
-    server.start()
-    return server
-
-
-@row("D31", "both prepare, durably")
-def d31(context):
-    server = killed_at(context, "coordinator.after_prepares=crash:1")
-    settle(context, server)
-    context.say(f"killed when both had prepared, nothing decided: aborted, {stock(server)[0]}, {accounts(server)[0]}")
-    unchanged(server)
-    placed(server.place(qty=2, key="k1"))
-
-
 @row("D32", "both vote prepared")
 def d32(context):
     _, _, story = an_order(context)
@@ -390,28 +368,6 @@ def d32(context):
         step = story[position(story, "coordinator", f"vote {name}:")]
         context.say(f"{step[1]}: {step[2]}")
         check(step[2] == "prepared", f"{step}")
-
-
-@row("D33", "the decision is durable before anybody is told to commit")
-def d33(context):
-    server = killed_at(context, "coordinator.after_decision=crash:1")
-    settle(context, server)
-    context.say(f"killed when decided, nobody told: committed, {stock(server)[0]}, {accounts(server)[0]}")
-    check(stock(server)[0][1] == 98 and accounts(server)[0][1] == 960, f"{stock(server)} {accounts(server)}")
-    check(sum(notices(server).values()) == 1, f"{notices(server)}")
-
-
-@row("D34", "both commit; repeated commits change nothing")
-def d34(context):
-    server = serve(context, faults="coordinator.notify_ack=drop:2,participant.notify_reply=drop:1",
-                   settings={"coordinator.notify_timeout": "300ms"})
-    answer = placed(server.place(qty=2))
-    story = finished(server, answer)
-    for name in ("payment", "inventory"):
-        in_order(story, ("coordinator", "decision"), ("coordinator", f"notify {name}:"),
-                 ("coordinator", f"acknowledged {name}:"))
-    settle(context, server)
-    check(stock(server)[0][1] == 98 and accounts(server)[0][1] == 960, f"{stock(server)} {accounts(server)}")
 
 
 @row("D35", "the confirmation is sent after both commits, exactly once")
@@ -551,18 +507,3 @@ def d41(context):
     refused(server, "Payment failed! Card not found!", card="cardX")
     settle(context, server)
     check(stock(server)[0][1] == 98 and accounts(server)[0][1] == 960, f"{stock(server)} {accounts(server)}")
-
-
-@row("D43", "a lost answer to prepare: the global abort reaches that participant, too")
-def d43(context):
-    server = serve(context, faults="coordinator.prepare_reply=drop:1", settings={"shop.tries": "1"})
-    began = time.monotonic()
-    answer = server.place(qty=2)
-    context.say(f"{answer.status} {answer.body.decode()} after {time.monotonic() - began:.1f} s")
-    check(answer.status == 503, f"{answer.status} {answer.body!r}")
-    settle(context, server)
-    unchanged(server)
-    check_sums(server)
-    paid, sold = effects(server)
-    check(not paid and not sold and not orders(server, "confirmed"), f"{paid} {sold}")
-    placed(server.place(qty=2))
