@@ -16,7 +16,6 @@ using wire::two_phase::Vote;
 
 constexpr Duration kLookPace = 5s;
 constexpr std::uint32_t kAttachedTries = 6;  // about half a second; then the coordinator asks again
-constexpr const char* kNotKnown = "the database does not know the branch";
 
 sql::XaResource& xa_of(sql::Database& database) {
   HF_ASSERT(database.xa() != nullptr);
@@ -227,14 +226,6 @@ Task<Ended> XaBranches::finish(std::string gtrid, BranchEvent event, std::string
     if (is_operator(event)) HF_CO_TRY(co_await record_order(gtrid, event, reason));
     HF_CO_TRY(const Finish met, co_await finish_at_server(gtrid, decision_of(event)));
     if (met == Finish::done) state = BranchState::prepared;
-    // An XA COMMIT whose session died over it (its process killed, its answer timed out) may still be on its way: the
-    // server no longer lists the branch, and a plain read does not see the marker yet. The tombstone waits for it, or
-    // is first and makes it certain that there is none.
-    const bool doubtful = met != Finish::done && decision_of(event) == Decision::commit;
-    if (doubtful) {
-      HF_CO_TRY(const StoredBranch known, co_await store_.leave_tombstone(gtrid, kNotKnown, now_us()));
-      log::debug("participant.branch.looked_for", {{"gtrid", gtrid}, {"found", to_string(known.state)}});
-    }
   }
   HF_CO_TRY(const BranchMove move, co_await note_end(gtrid, {state, event, {}, std::move(reason), now_us()}));
   if (move.step != BranchStep::nothing) {
