@@ -96,8 +96,9 @@ def check_confirmed_is_committed(chain):
     """Who reads `confirmed` finds both effects: the order is read first, so whatever comes later only adds."""
     confirmed = orders(chain, "confirmed")
     paid, sold = effects(chain)
-    half = [gtrid for gtrid in confirmed if gtrid not in paid or gtrid not in sold]
-    check(not half, f"confirmed without both effects: {half[:5]}")
+    half = {gtrid: [what for what, effect in (("paid", paid), ("sold", sold)) if gtrid not in effect]
+            for gtrid in confirmed if gtrid not in paid or gtrid not in sold}
+    check(not half, f"confirmed without both effects, missing: {dict(list(half.items())[:5])}")
     return len(confirmed)
 
 
@@ -283,7 +284,8 @@ class Watch:
         self._stop.set()
         self._thread.join(60)
         if kind is None:
-            check(not self.wrong, f"seen while it ran: {self.wrong[:3]}")
+            check(not self.wrong, f"seen while it ran, {len(self.wrong)} times in {self.looked + len(self.wrong)} looks: "
+                  f"first {self.wrong[:2]}, last {self.wrong[-1:]}")
 
     def _run(self):
         while not self._stop.wait(self._every_s):
@@ -294,7 +296,7 @@ class Watch:
             except (Away, sqlite3.Error, subprocess.TimeoutExpired):
                 pass
             except Failure as found:
-                self.wrong.append(str(found))
+                self.wrong.append(f"look {self.looked + len(self.wrong)}: {found}")
 
 
 @dataclasses.dataclass
