@@ -278,11 +278,8 @@ Task<BranchMove> XaBranches::note_end(std::string gtrid, EndRecord end) {
     seen.move = decide(seen.state, end.event);
     // MariaDB 10.11 with its binary log on answers XA COMMIT before InnoDB has flushed it: killed right then, the
     // server comes back with the branch prepared again (seen under random kills). The flush of this ordinary commit
-    // covers it, so it comes before our acknowledgement.
-    if (row && seen.state == BranchState::prepared && seen.move.next == BranchState::committed) {
-      HF_TRY(tx.execute("UPDATE branches SET changed_at_us = ? WHERE gtrid = ? AND bqual = ?",
-                        {seen.now_us, key.gtrid, key.name}));
-    }
+    // covers it, whoever of us did it, so it comes before every acknowledgement.
+    if (row && seen.move.next == BranchState::committed) HF_TRY(BranchStore::touch(tx, key, end.now_us));
     HF_TRY(const bool news, keep_record(tx, key, seen));
     if (seen.move.next == BranchState::aborted && !row) {
       HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, {}, "told to abort", end.now_us}));
