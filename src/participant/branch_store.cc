@@ -139,12 +139,6 @@ Result<bool> BranchStore::learn_decision(sql::Transaction& tx, const Key& key, t
   return learnt == 1;
 }
 
-Result<void> BranchStore::touch(sql::Transaction& tx, const Key& key, std::int64_t now_us) {
-  HF_TRY(
-      tx.execute("UPDATE branches SET changed_at_us = ? WHERE gtrid = ? AND bqual = ?", {now_us, key.gtrid, key.name}));
-  return ok();
-}
-
 Task<std::optional<StoredBranch>> BranchStore::find(std::string gtrid) {
   using Answer = std::optional<StoredBranch>;
   std::function<Result<Answer>(sql::Reader&)> work = [at = key(std::move(gtrid))](sql::Reader& reader) {

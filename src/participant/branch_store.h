@@ -38,8 +38,6 @@ class BranchStore {
   static Result<void> insert(sql::Transaction& tx, const Key& key, const StoredBranch& branch);
   /// prepared → `state`. Errors: unavailable (it is not prepared any more: look again).
   static Result<void> change(sql::Transaction& tx, const Key& key, BranchState state, std::int64_t now_us);
-  /// A write for its flush alone: what the server committed before it is on the disk when this is (note_end of XA).
-  static Result<void> touch(sql::Transaction& tx, const Key& key, std::int64_t now_us);
   /// Kept once a branch. True: it is new.
   static Result<bool> record(sql::Transaction& tx, const Key& key, const Heuristic& heuristic);
   /// Fills in what the coordinator decided in the end. True: it was not known before.

@@ -29,6 +29,7 @@ BranchCounters::BranchCounters(metrics::Registry& registry, const std::string& p
       aborted(outcome(registry, participant, "aborted")),
       expired(outcome(registry, participant, "expired")),
       heuristic(outcome(registry, participant, "heuristic")),
+      stuck(outcome(registry, participant, "stuck")),
       active(registry.gauge("holdfast_participant_active_branches", "Branches that have not voted yet",
                             {{"participant", participant}})) {}
 

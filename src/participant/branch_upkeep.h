@@ -15,7 +15,7 @@ namespace hf::participant {
 
 struct BranchCounters {
   BranchCounters(metrics::Registry& registry, const std::string& participant);
-  metrics::Counter &prepared, &read_only, &vote_aborted, &committed, &aborted, &expired, &heuristic;
+  metrics::Counter &prepared, &read_only, &vote_aborted, &committed, &aborted, &expired, &heuristic, &stuck;
   metrics::Gauge& active;
 
   void count(wire::two_phase::Vote vote);

@@ -15,7 +15,11 @@ using wire::two_phase::Decision;
 using wire::two_phase::Vote;
 
 constexpr Duration kLookPace = 5s;
-constexpr std::uint32_t kAttachedTries = 6;  // about half a second; then the coordinator asks again
+constexpr std::uint32_t kAttachedTries = 4;  // about half a second; then the coordinator asks again
+
+constexpr const char* kStuck =
+    "the database server acknowledged XA COMMIT and did not do it; the branch keeps its locks until that server is "
+    "restarted, and is committed then";
 
 sql::XaResource& xa_of(sql::Database& database) {
   HF_ASSERT(database.xa() != nullptr);
@@ -47,7 +51,8 @@ Task<> XaBranches::start() {
 
 asio::awaitable<void> XaBranches::close() {
   co_await upkeep_.stop();
-  open_.clear();  // closes their connections: the server rolls back
+  open_.clear();      // closes their connections: the server rolls back
+  prepared_.clear();  // the same, and these stay
 }
 
 void XaBranches::forget(const std::string& gtrid) {
@@ -138,11 +143,11 @@ Task<Voted> XaBranches::prepare(std::string gtrid) {
     co_await fail(gtrid, voted->reason);
     co_return co_await vote_aborted(gtrid, voted->reason);
   }
+  if (voted && voted->vote == Vote::prepared) prepared_[gtrid] = {std::move(found->second.branch), now_us()};
   // Without an answer it may be prepared: the next question looks at the server.
   forget(gtrid);
   if (!voted) co_return voted.error();
   if (voted->vote == Vote::read_only) read_only_.add(gtrid);
-  if (voted->vote == Vote::prepared) prepared_at_us_[gtrid] = now_us();
   counters_.count(voted->vote);
   co_return voted;
 }
@@ -179,7 +184,7 @@ Task<std::optional<Voted>> XaBranches::stored_vote(std::string gtrid) {
   HF_CO_TRY(const std::vector<std::string> prepared, co_await listed());
   if (std::ranges::find(prepared, gtrid) == prepared.end()) co_return std::optional<Voted>();
   // Whose vote it is, the server does not tell.
-  co_return std::optional<Voted>(Voted{Vote::prepared, {}, prepared_at_us_.contains(gtrid) ? life_ : std::string()});
+  co_return std::optional<Voted>(Voted{Vote::prepared, {}, prepared_.contains(gtrid) ? life_ : std::string()});
 }
 
 /// Ours alone: a branch of another participant, or of another program on the same server, is not touched.
@@ -201,8 +206,8 @@ Task<std::vector<InDoubt>> XaBranches::in_doubt() {
   std::vector<InDoubt> all;
   for (const std::string& gtrid : ours) {
     if (std::ranges::find(rejected, gtrid) != rejected.end()) continue;  // we voted no: roll_back_rejected()
-    const auto known = prepared_at_us_.find(gtrid);
-    all.push_back({gtrid, known == prepared_at_us_.end() ? 0 : known->second});
+    const auto known = prepared_.find(gtrid);
+    all.push_back({gtrid, known == prepared_.end() ? 0 : known->second.at_us});
   }
   co_return all;
 }
@@ -228,10 +233,8 @@ Task<Ended> XaBranches::finish(std::string gtrid, BranchEvent event, std::string
     if (met == Finish::done) state = BranchState::prepared;
   }
   HF_CO_TRY(const BranchMove move, co_await note_end(gtrid, {state, event, {}, std::move(reason), now_us()}));
-  if (move.step != BranchStep::nothing) {
-    forget(gtrid);
-    prepared_at_us_.erase(gtrid);
-  }
+  if (move.step != BranchStep::nothing) forget(gtrid);
+  if (move.next == BranchState::committed || move.next == BranchState::aborted) prepared_.erase(gtrid);
   counters_.count(move.step, move.answer);
   co_return ended_as(event, move.answer);
 }
@@ -250,8 +253,24 @@ Task<> XaBranches::record_order(std::string gtrid, BranchEvent event, std::strin
   co_return ok();
 }
 
-/// XA COMMIT or XA ROLLBACK of what is prepared. Errors: the server did not answer, or its owner stays connected.
+/// XA COMMIT or XA ROLLBACK of what is prepared. Errors: the server did not answer, its owner stays connected, or it is
+/// stuck. The caller has the turn, so what is found in `prepared_` stays where it is.
 Task<XaBranches::Finish> XaBranches::finish_at_server(std::string gtrid, Decision decision) {
+  const auto own = prepared_.find(gtrid);
+  if (own != prepared_.end() && own->second.branch) co_return co_await finish_on_own_session(own->second, decision);
+  if (stuck_.contains(gtrid)) HF_CO_TRY(co_await look_at_stuck(gtrid));
+  co_return co_await finish_on_another(std::move(gtrid), decision);
+}
+
+Task<XaBranches::Finish> XaBranches::finish_on_own_session(Prepared& own, Decision decision) {
+  const bool commit = decision == Decision::commit;
+  const Result<sql::XaEnd> met = co_await (commit ? own.branch->commit_prepared() : own.branch->roll_back_prepared());
+  if (!own.branch->attached()) own.branch.reset();
+  if (!met) co_return met.error();
+  co_return *met == sql::XaEnd::done ? Finish::done : Finish::not_there;
+}
+
+Task<XaBranches::Finish> XaBranches::finish_on_another(std::string gtrid, Decision decision) {
   for (std::uint32_t tried = 0;; ++tried) {
     sql::Xid id = xid(gtrid);
     const bool commit = decision == Decision::commit;
@@ -265,30 +284,44 @@ Task<XaBranches::Finish> XaBranches::finish_at_server(std::string gtrid, Decisio
   }
 }
 
-/// Completes the row: the marker is there once the branch is committed; what is aborted gets its tombstone here.
+/// Errors: unavailable: it still is.
+Task<> XaBranches::look_at_stuck(std::string gtrid) {
+  HF_CO_TRY(const auto row, co_await store_.find(gtrid));
+  HF_CO_TRY(const std::vector<std::string> prepared, co_await listed());
+  if (!row && std::ranges::find(prepared, gtrid) == prepared.end()) co_return Error{Code::unavailable, kStuck};
+  stuck_.erase(gtrid);
+  co_return ok();
+}
+
+/// Completes the row: the marker is there once the branch is committed; what is aborted gets its tombstone here, which
+/// waits for whoever still has a row of that key under way.
 /// `end.state` is what memory or the server said (prepared: the server has just done it); our row knows better than
-/// `lost`.
+/// `lost`, and than a server that says it committed. Errors: unavailable: it has not.
 Task<BranchMove> XaBranches::note_end(std::string gtrid, EndRecord end) {
   using Done = std::pair<BranchMove, bool>;
+  bool stuck = false;
   std::function<Result<Done>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<Done> {
     const BranchStore::Key key = store_.key(gtrid);
     HF_TRY(const auto row, BranchStore::find(tx, key));
     EndRecord seen = end;
     if (row && end.state == BranchState::lost) seen.state = row->state;
     seen.move = decide(seen.state, end.event);
-    // MariaDB 10.11 with its binary log on answers XA COMMIT before InnoDB has flushed it: killed right then, the
-    // server comes back with the branch prepared again (seen under random kills). The flush of this ordinary commit
-    // covers it, whoever of us did it, so it comes before every acknowledgement.
-    if (row && seen.move.next == BranchState::committed) HF_TRY(BranchStore::touch(tx, key, end.now_us));
+    stuck = !row && seen.move.step == BranchStep::commit;
+    if (stuck) return Error{Code::unavailable, kStuck};
     HF_TRY(const bool news, keep_record(tx, key, seen));
     if (seen.move.next == BranchState::aborted && !row) {
       HF_TRY(BranchStore::insert(tx, key, {BranchState::aborted, {}, {}, "told to abort", end.now_us}));
     }
     return Done{seen.move, news};
   };
-  HF_CO_TRY(const Done done, co_await db_.write<Done>(std::move(unit)));
-  if (done.second) tell_heuristic(counters_, config_.name, gtrid, end.event, done.first);
-  co_return done.first;
+  const Result<Done> done = co_await db_.write<Done>(std::move(unit));
+  if (stuck && stuck_.insert(gtrid).second) {
+    counters_.stuck.add();
+    log::error("participant.branch.stuck", {{"participant", config_.name}, {"gtrid", gtrid}, {"error", kStuck}});
+  }
+  if (!done) co_return done.error();
+  if (done->second) tell_heuristic(counters_, config_.name, gtrid, end.event, done->first);
+  co_return done->first;
 }
 
 asio::awaitable<void> XaBranches::expire() {

@@ -3,10 +3,14 @@
 /// Branches of a global transaction on a MySQL-protocol server: XA START, END, PREPARE, COMMIT, ROLLBACK, RECOVER.
 ///
 /// What MariaDB does, measured (docs/protocols/two-phase-commit.md): a PREPARED branch survives everything, an ACTIVE
-/// or IDLE one nothing; a failed statement does *not* poison the branch, so we do it here; another session cannot
-/// finish a PREPARED branch while its owner is connected (1397 although XA RECOVER lists it), so the connection is
-/// closed right after PREPARE; a prepared branch that wrote nothing is lost at disconnect, so it is never prepared; the
-/// format id is not part of the key.
+/// or IDLE one nothing; a failed statement does *not* poison the branch, so we do it here; a prepared branch that wrote
+/// nothing is lost at disconnect, so it is never prepared; the format id is not part of the key.
+///
+/// Who ends a PREPARED branch: the session that prepared it, as long as it lasts. Another session cannot (1397 although
+/// XA RECOVER lists it); and while the owner's session is being taken down there is a moment in which XA COMMIT or XA
+/// ROLLBACK of another says OK **and does nothing**: the branch is listed no more, keeps its locks, and comes back,
+/// prepared, when the server is restarted (1 in 2 500 where both happen at once). So the connection of a prepared
+/// branch is kept, and whoever ends a branch without it looks afterwards whether that took effect.
 
 #include <functional>
 #include <memory>
@@ -33,13 +37,14 @@ enum class XaVote {
 /// What XA COMMIT or XA ROLLBACK met.
 enum class XaEnd {
   done,
-  attached,     ///< 1397 and XA RECOVER lists it: its owner is still connected. Try again
+  attached,     ///< 1397 and XA RECOVER lists it: its owner is still connected. Again later, not soon: see above
   absent,       ///< 1397 and not listed: finished earlier, or never prepared. The branch's own marker row tells
   rolled_back,  ///< 1402: the server rolled it back. The marker row tells whether there was something to lose
 };
 
-/// One branch on a connection of its own, from XA START to prepare() or roll_back(). Strand of the caller; one call at
-/// a time. Destroyed before prepare(): the connection is closed, and the server rolls back.
+/// One branch on a connection of its own, from XA START to its end. Strand of the caller; one call at a time. Destroyed
+/// before prepare(): the connection is closed, and the server rolls back. Destroyed when prepared: the branch stays,
+/// and XaResource ends it.
 class XaBranch {
  public:
   virtual ~XaBranch() = default;
@@ -49,11 +54,18 @@ class XaBranch {
   Task<T> run(std::function<Result<T>(Transaction&)> work);
   Task<> run(std::function<Result<void>(Transaction&)> work) { return run_erased(std::move(work)); }
 
-  /// XA END, XA PREPARE, then closes the connection. Errors: conflict (a statement failed; rolled back) · unavailable
-  /// (certainly not prepared, or rolled back by the server) · timeout (the answer was lost: it may be prepared).
+  /// XA END, XA PREPARE. Errors: conflict (a statement failed; rolled back) · unavailable (certainly not prepared, or
+  /// rolled back by the server) · timeout (the answer was lost: it may be prepared).
   virtual Task<XaVote> prepare() = 0;
-  /// Whatever state it is in. Errors: none that matter: a lost connection rolls back as well.
+  /// Before prepare(), whatever state it is in. Errors: none that matter: a lost connection rolls back as well.
   virtual Task<> roll_back() = 0;
+
+  /// After `prepared`: ends it, and gives the connection back. done: durable. Errors: denied (read-only server: later)
+  /// · unavailable, timeout (whether it ended is not known; the connection may be lost: attached()).
+  virtual Task<XaEnd> commit_prepared() = 0;
+  virtual Task<XaEnd> roll_back_prepared() = 0;
+  /// It holds the session of its branch. Once it does not, whatever is still prepared is for XaResource to end.
+  virtual bool attached() const = 0;
 
  protected:
   virtual Task<> run_erased(std::function<Result<void>(Transaction&)> work) = 0;
@@ -64,8 +76,8 @@ class XaResource {
   virtual ~XaResource() = default;
   /// Errors: conflict (the id exists, 1440) · exhausted (all branch connections are taken: refuse early) · unavailable.
   virtual Task<std::unique_ptr<XaBranch>> start(Xid xid) = 0;
-  /// Idempotent in effect. Errors: unavailable, timeout (unknown: ask again for ever) · denied (read-only server;
-  /// 1290).
+  /// Of a branch whose owner is gone. Idempotent in effect. `done` is what the server said: look at what the branch
+  /// wrote (see above). Errors: unavailable, timeout (unknown: ask again for ever) · denied (read-only server; 1290).
   virtual Task<XaEnd> commit(Xid xid) = 0;
   virtual Task<XaEnd> roll_back(Xid xid) = 0;
   /// All prepared branches the server lists, whoever made them. Read: never touches one.

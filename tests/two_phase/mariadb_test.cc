@@ -233,9 +233,9 @@ class Straightforward : public RealShop {
   std::int64_t run(sql::XaBranch& branch, Unit unit) {
     return loop.run_until_done(branch.run<std::int64_t>(std::move(unit))).value();
   }
-  void prepare_and_commit(sql::XaBranch& branch, const std::string& gtrid) {
+  void prepare_and_commit(sql::XaBranch& branch) {
     ASSERT_EQ(loop.run_until_done(branch.prepare()).value(), sql::XaVote::prepared);
-    ASSERT_EQ(loop.run_until_done(services->inventory_db->xa()->commit({gtrid, "plain"})).value(), sql::XaEnd::done);
+    ASSERT_EQ(loop.run_until_done(branch.commit_prepared()).value(), sql::XaEnd::done);
   }
   void make_plain_table() {
     std::vector<sql::Migration> plain = {{1,
@@ -260,9 +260,9 @@ TEST_F(Straightforward, TheExamplesFlowOversells) {
   EXPECT_EQ(run(*one, check), 10);
   EXPECT_EQ(run(*two, check), 10);
   run(*one, update);
-  prepare_and_commit(*one, "t1");
+  prepare_and_commit(*one);
   run(*two, update);
-  prepare_and_commit(*two, "t2");
+  prepare_and_commit(*two);
   const auto three = branch("t3");
   EXPECT_EQ(run(*three, check), -10) << "twenty sold of ten";
   ASSERT_TRUE(loop.run_until_done(three->roll_back()));
@@ -278,7 +278,7 @@ TEST_F(Straightforward, OursCannot) {
     };
   };
   EXPECT_TRUE(loop.run_until_done(one->run(take(gtrid))));
-  prepare_and_commit(*one, gtrid);
+  prepare_and_commit(*one);
   const Result<void> second = loop.run_until_done(two->run(take(other)));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message, "Error while updating stock: Item not found or insufficient quantity available.");

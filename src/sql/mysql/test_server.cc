@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "base/assert.h"
 
@@ -42,6 +43,33 @@ std::string fresh_url(const std::string& more_options) {
     return more_options.empty() ? url : url + "&" + more_options;
   }
   return test_server().url(fmt::format("test{}", ++databases), more_options);
+}
+
+namespace {
+
+/// Of SHOW ENGINE INNODB STATUS: "---TRANSACTION 76, ACTIVE (PREPARED) 1 sec", with " recovered trx" once it is
+/// nobody's. Not of information_schema.innodb_trx: that is a copy which is not renewed while somebody looks at it more
+/// often than every 100 ms.
+bool has_attached_branch(const std::string& status) {
+  std::istringstream lines(status);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("ACTIVE (PREPARED)") != std::string::npos && line.find("recovered trx") == std::string::npos)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void wait_until_detached(sys::Loop& loop, Connection& by) {
+  constexpr int kTries = 5000;
+  for (int tried = 0; tried < kTries; ++tried) {
+    const Result<Rows> status = by.control_query("SHOW ENGINE INNODB STATUS");
+    HF_ASSERT(status.has_value());
+    if (!has_attached_branch(status->at(0).text(2))) return;
+    loop.run_until_done(loop.world().clock.sleep_for(2ms));
+  }
+  HF_ASSERT(false);  // a session is open that should not be
 }
 
 }  // namespace hf::sql::mysql

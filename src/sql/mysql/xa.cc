@@ -1,7 +1,6 @@
 #include "sql/mysql/xa.h"
 
-#include <charconv>
-#include <thread>
+#include <algorithm>
 
 #include "base/log.h"
 #include "sql/statement_points.h"
@@ -12,15 +11,28 @@ namespace {
 /// For people who look at XA RECOVER: "HFM1". The server does not count it to the key, and neither do we.
 constexpr int kFormatId = 0x48464d31;
 
-/// The owner of a PREPARED branch has closed its connection, but the server needs a moment (0.7 ms measured) to notice.
-constexpr int kAttachedTries = 50;
-constexpr Duration kAttachedPause = 2ms;
+/// Idle connections that had died are found out one by one.
+constexpr int kSessionTries = 3;
 
 /// Ends wait for no row lock, so few threads do; but a branch's statement may wait for one that only the end of another
 /// branch gives back: they never share threads.
 constexpr std::size_t kEndThreads = 4;
 
 std::string text_of(const Xid& xid) { return fmt::format("'{}','{}',{}", xid.gtrid, xid.bqual, kFormatId); }
+
+const char* name_of(XaEnd end) {
+  switch (end) {
+    case XaEnd::done:
+      return "done";
+    case XaEnd::attached:
+      return "attached";
+    case XaEnd::absent:
+      return "absent";
+    case XaEnd::rolled_back:
+      return "rolled_back";
+  }
+  HF_ASSERT(false);
+}
 
 Result<std::vector<Xid>> list(Connection& connection) {
   HF_TRY(const Rows rows, connection.control_query("XA RECOVER"));
@@ -92,12 +104,16 @@ class MysqlBranch final : public XaBranch {
     --shared_->open;
     if (shared_->end_worker) (void)shared_->end_worker->post([closing] {});
   }
+  bool attached() const override { return connection_ != nullptr; }
 
   Task<XaVote> prepare() override {
     std::function<Result<XaVote>()> work = [this] { return prepare_blocking(); };
     if (!shared_->end_worker) co_return Error{Code::unavailable, "the database is closed"};
     co_return co_await shared_->end_worker->run<XaVote>(std::move(work));
   }
+
+  Task<XaEnd> commit_prepared() override { co_return co_await end_prepared("COMMIT", "commit"); }
+  Task<XaEnd> roll_back_prepared() override { co_return co_await end_prepared("ROLLBACK", "rollback"); }
 
   Task<> roll_back() override {
     std::function<Result<void>()> work = [this] {
@@ -141,9 +157,6 @@ class MysqlBranch final : public XaBranch {
     const Result<void> done = connection_->control(fmt::format("XA END {}; XA PREPARE {}", xid, xid), Phase::xa);
     if (done) {
       shared_->count("prepare", "prepared");
-      // While its owner's session lasts, nobody else could end it. Closed, not reset: after COM_RESET_CONNECTION, XA
-      // COMMIT by another session says OK and the work is gone (measured on MariaDB 10.11.19).
-      close();
       return XaVote::prepared;
     }
     Error error = done.error();
@@ -156,6 +169,29 @@ class MysqlBranch final : public XaBranch {
     }
     shared_->count("prepare", to_string(error.code));
     return error;
+  }
+
+  Task<XaEnd> end_prepared(const char* verb, const char* step) {
+    std::function<Result<XaEnd>()> work = [this, verb, step] { return end_prepared_blocking(verb, step); };
+    if (!shared_->end_worker) co_return Error{Code::unavailable, "the database is closed"};
+    co_return co_await shared_->end_worker->run<XaEnd>(std::move(work));
+  }
+
+  Result<XaEnd> end_prepared_blocking(const char* verb, const char* step) {
+    if (!connection_) return Error{Code::unavailable, "the session that prepared the branch is gone"};
+    const Result<void> done = connection_->control(fmt::format("XA {} {}", verb, text_of(xid_)), Phase::xa);
+    if (done) {
+      shared_->count(step, "done");
+      shared_->branch_pool.give(std::move(connection_));
+      --shared_->open;
+      return XaEnd::done;
+    }
+    const Connection::Failure& failure = *connection_->last_failure();
+    const bool rolled_back = read_answer(failure.number, failure.verdict) == XaAnswer::rolled_back;
+    shared_->count(step, rolled_back ? "rolled_back" : to_string(done.error().code));
+    if (rolled_back || !connection_->usable()) close();
+    if (rolled_back) return XaEnd::rolled_back;
+    return done.error();
   }
 
   void roll_back_blocking() {
@@ -253,46 +289,39 @@ Task<XaEnd> MysqlXa::end(std::string verb, Xid xid) {
 Result<XaEnd> MysqlXa::end_blocking(const std::string& verb, const Xid& xid) {
   const std::string statement = fmt::format("XA {} {}", verb, text_of(xid));
   const char* const step = verb == "COMMIT" ? "commit" : "rollback";
-  for (int tries = 1; tries <= kAttachedTries; ++tries) {
+  for (int tries = 1;; ++tries) {
     HF_TRY(std::unique_ptr<Connection> connection, shared_->end_pool.take());
-    const Result<std::optional<XaEnd>> ended = try_end(*connection, statement, xid);
+    const Attempt attempt = try_end(*connection, statement, xid);
     const bool usable = connection->usable();
     shared_->end_pool.give(std::move(connection));
     if (!usable) shared_->end_pool.clear();
-    if (!ended) {
-      shared_->count(step, to_string(ended.error().code));
-      return ended.error();
-    }
-    if (*ended) {
-      shared_->count(step, **ended == XaEnd::done ? "done" : **ended == XaEnd::absent ? "absent" : "rolled_back");
-      return **ended;
-    }
-    std::this_thread::sleep_for(kAttachedPause);
+    if (attempt.wrong_session && tries < kSessionTries) continue;
+    shared_->count(step, attempt.met ? name_of(*attempt.met) : to_string(attempt.met.error().code));
+    return attempt.met;
   }
-  shared_->count(step, "attached");
-  return XaEnd::attached;
 }
 
-Result<std::optional<XaEnd>> MysqlXa::try_end(Connection& connection, const std::string& statement, const Xid& xid) {
+MysqlXa::Attempt MysqlXa::try_end(Connection& connection, const std::string& statement, const Xid& xid) {
   const Result<void> answer = connection.control(statement, Phase::xa);
-  if (answer) return std::optional(XaEnd::done);
+  if (answer) return {XaEnd::done};
   const Connection::Failure& failure = *connection.last_failure();
   switch (read_answer(failure.number, failure.verdict)) {
     case XaAnswer::done:
-      return std::optional(XaEnd::done);
+      return {XaEnd::done};
     case XaAnswer::rolled_back:
-      return std::optional(XaEnd::rolled_back);
+      return {XaEnd::rolled_back};
     case XaAnswer::wrong_session:
       connection.abandon();
-      return std::optional<XaEnd>();
+      return {answer.error(), true};
     case XaAnswer::failed:
-      return answer.error();
+      return {answer.error()};
     case XaAnswer::unknown_id:
       break;
   }
-  HF_TRY(const std::vector<Xid> prepared, list(connection));
-  if (std::ranges::find(prepared, xid) != prepared.end()) return std::optional<XaEnd>();
-  return std::optional(XaEnd::absent);
+  const Result<std::vector<Xid>> prepared = list(connection);
+  if (!prepared) return {prepared.error()};
+  const bool listed = std::ranges::find(*prepared, xid) != prepared->end();
+  return {listed ? XaEnd::attached : XaEnd::absent};
 }
 
 }  // namespace hf::sql::mysql

@@ -39,8 +39,11 @@ class MysqlXa final : public XaResource {
 
   Task<XaEnd> end(std::string verb, Xid xid);
   Result<XaEnd> end_blocking(const std::string& verb, const Xid& xid);
-  /// nullopt: attached, or not on this connection; again.
-  Result<std::optional<XaEnd>> try_end(Connection& connection, const std::string& statement, const Xid& xid);
+  struct Attempt {
+    Result<XaEnd> met;
+    bool wrong_session = false;  ///< nothing was done: again on another connection
+  };
+  Attempt try_end(Connection& connection, const std::string& statement, const Xid& xid);
 
   const std::shared_ptr<Shared> shared_;
 };
