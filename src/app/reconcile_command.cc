@@ -61,8 +61,8 @@ class Reading {
   Task<> two_phase() {
     facts_.mode = reconcile::Mode::two_phase;
     HF_CO_TRY(co_await read("shop", reconcile::read_two_phase_shop_before));
-    for (const char* store : {"payment", "inventory"}) HF_CO_TRY(co_await read_xa(store));
     HF_CO_TRY(co_await read("coordinator", reconcile::read_coordinator));
+    for (const char* store : {"payment", "inventory"}) HF_CO_TRY(co_await read_xa(store));
     HF_CO_TRY(co_await read("payment", reconcile::read_payment));
     HF_CO_TRY(co_await read("inventory", reconcile::read_two_phase_inventory));
     Read shop = [this](sql::Database& database, reconcile::Facts& facts) {
@@ -77,8 +77,8 @@ class Reading {
   /// XA RECOVER is no query: it needs a connection of the other kind.
   Task<> read_xa(std::string store) {
     if (!urls_.at(store).starts_with("mysql:")) co_return ok();
-    Read into = [store](sql::Database& database, reconcile::Facts& facts) {
-      return reconcile::read_xa_branches(database, store, facts);
+    Read into = [store, active_max = config_.coordinator.active_max](sql::Database& database, reconcile::Facts& facts) {
+      return reconcile::read_xa_branches(database, store, active_max, facts);
     };
     co_return co_await read_at(store, urls_.at(store), std::move(into));
   }

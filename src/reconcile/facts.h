@@ -87,7 +87,7 @@ struct MovementFact {
 /// A branch that has voted and has no decision yet.
 struct BranchFact {
   std::string store{}, gtrid{};
-  std::int64_t since_us = 0;  ///< 0: its store cannot tell (XA)
+  std::int64_t since_us = 0;  ///< at the latest; 0: nobody can tell (XA, and not a transaction of ours)
 };
 /// A global transaction as the coordinator remembers it.
 struct TransactionFact {

@@ -2,6 +2,7 @@
 
 #include "reconcile/reading.h"
 #include "sql/xa.h"
+#include "wire/two_phase/messages.h"
 
 namespace hf::reconcile {
 namespace {
@@ -175,12 +176,15 @@ Task<> read_two_phase_inventory(sql::Database& inventory, Facts& facts) {
   co_return co_await read_store(inventory, facts, std::move(fill), "the inventory");
 }
 
-Task<> read_xa_branches(sql::Database& database, std::string store, Facts& facts) {
+Task<> read_xa_branches(sql::Database& database, std::string store, Duration active_max, Facts& facts) {
   sql::XaResource* const xa = database.xa();
   if (xa == nullptr) co_return ok();
   HF_CO_TRY(const std::vector<sql::Xid> prepared, co_await xa->recover());
   for (const sql::Xid& xid : prepared) {
-    if (xid.bqual == store) facts.prepared.push_back({store, xid.gtrid, 0});
+    if (xid.bqual != store) continue;
+    const std::optional<wire::two_phase::Gtrid> gtrid = wire::two_phase::parse_gtrid(xid.gtrid);
+    const auto active_us = std::chrono::duration_cast<std::chrono::microseconds>(active_max).count();
+    facts.prepared.push_back({store, xid.gtrid, gtrid ? gtrid->began_us() + active_us : 0});
   }
   co_return ok();
 }

@@ -30,7 +30,9 @@ Task<> read_coordinator(sql::Database& coordinator, Facts& facts);
 Task<> read_payment(sql::Database& payment, Facts& facts);
 Task<> read_two_phase_inventory(sql::Database& inventory, Facts& facts);
 /// Prepared XA branches, which no table shows. `store`: "payment"; `database` not read-only.
-Task<> read_xa_branches(sql::Database& database, std::string store, Facts& facts);
+/// XA RECOVER tells no age, but our transactions' ids say when they began, and `active_max` how long after that a
+/// branch can at most have been asked to prepare.
+Task<> read_xa_branches(sql::Database& database, std::string store, Duration active_max, Facts& facts);
 
 /// From `admin` + "/admin/broker/transactions". `admin`: "http://127.0.0.1:8080"; `token` may be empty.
 Task<> read_broker(sys::World world, std::string admin, std::string token, std::string topic, Facts& facts);

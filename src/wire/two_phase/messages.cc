@@ -111,6 +111,14 @@ std::string Gtrid::to_string() const {
   return text;
 }
 
+std::int64_t Gtrid::began_us() const {
+  constexpr std::size_t kTimeSize = 12;  // hexadecimal digits of milliseconds
+  HF_ASSERT(unique.size() == kUniqueSize);
+  std::int64_t ms = 0;
+  std::from_chars(unique.data(), unique.data() + kTimeSize, ms, 16);
+  return ms * 1000;
+}
+
 std::optional<Gtrid> parse_gtrid(std::string_view text) {
   if (!text.starts_with("hf1.") || text.size() > kIdMax) return std::nullopt;
   text.remove_prefix(4);

@@ -47,6 +47,8 @@ struct Gtrid {
   std::uint64_t epoch = 0;
   std::string unique;  ///< 32 hexadecimal digits, time first (UUID version 7)
   std::string to_string() const;
+  /// When it began, µs since the Unix epoch by its coordinator's clock, exact to the millisecond.
+  std::int64_t began_us() const;
   bool operator==(const Gtrid&) const = default;
 };
 /// nullopt: not one of ours (a foreign initiator's id).

@@ -57,6 +57,7 @@ TEST(TwoPhaseMessages, GtridFitsXaAndComesBack) {
   const Gtrid gtrid{"local", 7, kUnique};
   EXPECT_EQ(parse_gtrid(gtrid.to_string()), gtrid);
   EXPECT_TRUE(check_transaction_id(gtrid.to_string()));
+  EXPECT_EQ((Gtrid{"local", 7, "0192f4c8a1007abc8123456789abcdef"}.began_us()), 0x0192'f4c8'a100 * 1000);
   for (const std::string& other :
        {std::string("6a1b2c3d-uuid"), "hf1.local.7." + kUnique + "0", "hf1.LOCAL.7." + kUnique,
         "hf1.local.x." + kUnique, std::string("hf1.local.7.zz"), std::string("hf1.local"), "hf1.." + kUnique}) {

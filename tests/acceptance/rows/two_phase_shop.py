@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness import check, http, row, wait_for
 from support import notices
-from two_phase import QUICK, orders, settle
+from two_phase import QUICK, mariadb, orders, settle, socket_of
 
 STOCK = [(1, 100, 20), (2, 150, 25), (3, 200, 18), (4, 10, 60)]
 ACCOUNTS = [("card1", 1000), ("card2", 2000), ("card3", 5000)]
@@ -507,3 +507,17 @@ def d41(context):
     refused(server, "Payment failed! Card not found!", card="cardX")
     settle(context, server)
     check(stock(server)[0][1] == 98 and accounts(server)[0][1] == 960, f"{stock(server)} {accounts(server)}")
+    a_branch_nobody_ends(context, server)
+
+
+def a_branch_nobody_ends(context, server):
+    """Of a coordinator that is gone for good: no table shows it, XA RECOVER tells no age. Found, and settled by a person."""
+    gtrid = "hf1.gone.1.0190a1b2c3d47e5f8123456789abcdef"
+    mariadb(socket_of(server, "inventory"), f"XA START '{gtrid}','inventory'; UPDATE Stock SET amount = 1 WHERE itemId = 3; "
+                                            f"XA END '{gtrid}','inventory'; XA PREPARE '{gtrid}','inventory'", "inventory")
+    found = server.reconcile(expect=1)["findings"]
+    context.say(f"reconcile: {found}")
+    check([(one["class"], one["id"]) for one in found] == [("branch_left_prepared", gtrid)], f"{found}")
+    server.cli("tx", "resolve", gtrid, "--participant", "inventory", "--abort", "--reason", "its coordinator is gone")
+    check([one["class"] for one in server.reconcile(expect=1)["findings"]] == ["heuristic"], "an operator's word is on record")
+    check(stock(server)[2][1] == 200, f"{stock(server)}")
