@@ -80,6 +80,7 @@ asio::awaitable<HttpResponse> Edge::enrol(HttpRequest request, PathValues path) 
     co_return refused_registration(
         Error{Code::invalid, "Transaction-Unknown. Invalid TID:" + parsed->transaction_id + " at this address"});
   }
+  parsed->asks_outcome = request.headers.get(wire::kAsksOutcomeHeader) == "yes";
   wire::RegisterResponse response{.transaction_id = parsed->transaction_id, .protocols = {}};
   const std::string at = fmt::format("{}/balcoordinator/initiator/2pc/{}", config_.base_url, parsed->transaction_id);
   for (const wire::ProtocolAt& protocol : parsed->protocols) response.protocols.push_back({protocol.name, at});

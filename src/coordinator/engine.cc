@@ -181,7 +181,19 @@ Task<> Engine::enrol(wire::RegisterRequest request) {
     static_cast<void>(added);
   }
   one->tx = std::move(changed);
-  co_return ok();
+  if (request.asks_outcome) co_return ok();
+  co_return co_await keep_registration(one);
+}
+
+/// Whoever will not ask must be told, also an abort that nobody decided: should we die before anything else is written,
+/// the restart finds this row, and tells.
+Task<> Engine::keep_registration(LivePtr one) {
+  std::vector<Transaction> rows{one->tx};
+  std::vector<Heuristic> damages;
+  const Result<void> kept = co_await store_.save(std::move(rows), std::move(damages));
+  heard(kept);
+  if (kept) co_return ok();
+  co_return Error{Code::unavailable, "the registration could not be kept: " + kept.error().message};
 }
 
 Task<wire::OutcomeReport> Engine::commit(std::string gtrid, std::vector<Step> calls) {

@@ -34,6 +34,7 @@ class Engine {
 
   /// The new transaction's id. Errors: exhausted (too many are unfinished).
   Task<std::string> begin();
+  /// One that does not ask for the outcome by itself is on record when this completes.
   /// Errors: invalid (a URL or id that cannot be) · conflict, exhausted (transaction.h, enrol) · not_found
   /// ("Transaction- Unknown. Invalid TID:…").
   Task<> enrol(wire::two_phase::RegisterRequest request);
@@ -81,6 +82,7 @@ class Engine {
   void touch(const LivePtr& one);
   void perform(const LivePtr& one, const Action& action);
   void count(const LivePtr& one, State before);
+  Task<> keep_registration(LivePtr one);
   asio::awaitable<void> prepare(LivePtr one, std::size_t who);
   asio::awaitable<void> tell(LivePtr one, std::size_t who);
   asio::awaitable<void> record_commit(LivePtr one);

@@ -85,6 +85,43 @@ TEST_F(CoordinatorTest, ASlowPrepareIsRememberedAndAborted) {
   EXPECT_EQ(order_.told[gtrid], std::set{Decision::abort});
 }
 
+// A participant of the original never asks, and would commit by a timer of its own: it is told `abort` however soon the
+// machine dies after its registration. Ours asks.
+TEST_F(CoordinatorTest, AParticipantThatNeverAsksIsToldWheneverTheMachineDies) {
+  for (const char* point :
+       {"coordinator.before_prepare", "coordinator.after_first_prepare", "coordinator.before_decision"}) {
+    SCOPED_TRACE(point);
+    if (!coordinator_) start();
+    const std::string gtrid = run(initiator_.begin()).gtrid;
+    payment_.branches[gtrid] = inventory_.branches[gtrid] = Branch::active;
+    EXPECT_EQ(run(initiator_.enrol(gtrid, "inventory", inventory_.url())).status, 200);
+    EXPECT_EQ(run(initiator_.enrol_foreign(gtrid, "f7c1:block-1", payment_.url())).status, 200);
+    arm((std::string(point) + "=delay:3600000").c_str());
+    sim_.spawn([](scripted::Initiator& initiator, std::string id) -> asio::awaitable<void> {
+      EXPECT_FALSE(co_await initiator.end(id, "commit"));
+    }(initiator_, gtrid));
+    sim_.run_for(20ms);  // nothing is written in passing yet
+    sim_.world().faults.disarm_all();
+    restart();
+    sim_.run_for(1s);
+    EXPECT_EQ(at(payment_, gtrid), Branch::aborted);
+    EXPECT_EQ(at(inventory_, gtrid), Branch::aborted) << "it is on the same record";
+    EXPECT_TRUE(outcome(gtrid).finished);
+  }
+}
+
+TEST_F(CoordinatorTest, ARegistrationThatCannotBeKeptIsRefused) {
+  start();
+  const std::string gtrid = run(initiator_.begin()).gtrid;
+  arm("sql.before_commit=error:1");
+  EXPECT_EQ(run(initiator_.enrol_foreign(gtrid, "f7c1:block-1", payment_.url())).status, 503);
+  EXPECT_EQ(run(initiator_.enrol_foreign(gtrid, "f7c1:block-1", payment_.url())).status, 200)
+      << "again: it is kept now";
+  restart();
+  sim_.run_for(1s);
+  EXPECT_EQ(outcome(gtrid).outcome, Outcome::aborted);
+}
+
 // ---- check 26: a message is lost -----------------------------------------------------------------------------------
 
 struct Loss {

@@ -222,7 +222,9 @@ class Initiator {
       : world_(world), coordinator_(std::move(coordinator)), send_(std::move(send)) {}
 
   Task<net::HttpResponse> call(std::string method, std::string path, std::string body = {}, Duration timeout = 20s) {
-    net::HttpRequest request = request_of(std::move(method), std::move(body));
+    co_return co_await send(request_of(std::move(method), std::move(body)), std::move(path), timeout);
+  }
+  Task<net::HttpResponse> send(net::HttpRequest request, std::string path, Duration timeout = 20s) {
     if (!secret.empty()) request.headers.set("Authorization", "Bearer " + secret);
     co_return co_await send_(std::move(request), coordinator_ + path, world_.clock.now() + timeout);
   }
@@ -231,9 +233,17 @@ class Initiator {
     if (response.status != 201) co_return Error{Code::unavailable, response.body};
     co_return wire::parse_begun(response.body);
   }
+  /// As our participants register: they ask for the outcome by themselves.
   Task<net::HttpResponse> enrol(std::string gtrid, std::string id, std::string url,
                                 wire::Protocol protocol = wire::Protocol::durable) {
     const wire::RegisterRequest request{gtrid, std::move(id), {{protocol, std::move(url)}}};
+    net::HttpRequest enrolment = request_of("POST", wire::encode(request));
+    enrolment.headers.set(std::string(wire::kAsksOutcomeHeader), "yes");
+    co_return co_await send(std::move(enrolment), "/balcoordinator/initiator/" + gtrid + "/register");
+  }
+  /// As the original's do.
+  Task<net::HttpResponse> enrol_foreign(std::string gtrid, std::string id, std::string url) {
+    const wire::RegisterRequest request{gtrid, std::move(id), {{wire::Protocol::durable, std::move(url)}}};
     co_return co_await call("POST", "/balcoordinator/initiator/" + gtrid + "/register", wire::encode(request));
   }
   Task<wire::OutcomeReport> end(std::string gtrid, std::string verb) {

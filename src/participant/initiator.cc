@@ -86,6 +86,7 @@ Task<> Initiator::await_completion(std::string gtrid) {
   two_phase::RegisterRequest enrolment;
   enrolment.transaction_id = gtrid;
   enrolment.participant_id = config_.name + ":completion";
+  enrolment.asks_outcome = true;
   enrolment.protocols.push_back({two_phase::Protocol::completion, completion_url(config_.base_url, gtrid)});
   co_return co_await calls.enroll(two_phase::register_url(config_.coordinator_url, gtrid), std::move(enrolment));
 }

@@ -118,6 +118,7 @@ Task<std::string> Participant::Impl::join(const net::HttpRequest& request) {
   two_phase::RegisterRequest enrolment;
   enrolment.transaction_id = invitation.gtrid;
   enrolment.participant_id = fmt::format("{}:{}", config.name, branches.life());
+  enrolment.asks_outcome = true;
   enrolment.protocols.push_back({two_phase::Protocol::durable,
                                  two_phase::participant_url(config.base_url, fmt::format("{}{}{}", invitation.gtrid,
                                                                                          kLifeMark, branches.life()))});

@@ -54,6 +54,10 @@ Task<net::HttpResponse> TwoPhaseCalls::call(std::string url, std::string body, D
   net::HttpRequest request;
   request.method = body.empty() ? "GET" : "POST";
   request.body = std::move(body);
+  co_return co_await send(std::move(request), std::move(url), limit);
+}
+
+Task<net::HttpResponse> TwoPhaseCalls::send(net::HttpRequest request, std::string url, Duration limit) const {
   if (!request.body.empty()) request.headers.add("Content-Type", "application/json");
   if (!secret_.empty() && is_coordinator(url)) {
     request.headers.add(std::string(two_phase::kSecretHeader), fmt::format("{}{}", kBearer, secret_));
@@ -62,7 +66,11 @@ Task<net::HttpResponse> TwoPhaseCalls::call(std::string url, std::string body, D
 }
 
 Task<> TwoPhaseCalls::enroll(std::string register_at, two_phase::RegisterRequest request) const {
-  HF_CO_TRY(const net::HttpResponse answer, co_await call(std::move(register_at), two_phase::encode(request), limit_));
+  net::HttpRequest enrolment;
+  enrolment.method = "POST";
+  enrolment.body = two_phase::encode(request);
+  if (request.asks_outcome) enrolment.headers.add(std::string(two_phase::kAsksOutcomeHeader), "yes");
+  HF_CO_TRY(const net::HttpResponse answer, co_await send(std::move(enrolment), std::move(register_at), limit_));
   if (answer.status == 200) {
     const Result<two_phase::RegisterResponse> accepted = two_phase::parse_register_response(answer.body);
     if (accepted && accepted->transaction_id == request.transaction_id) co_return ok();

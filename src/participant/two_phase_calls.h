@@ -29,6 +29,8 @@ class TwoPhaseCalls {
   bool is_coordinator(const std::string& url) const;
 
  private:
+  Task<net::HttpResponse> send(net::HttpRequest request, std::string url, Duration limit) const;
+
   sys::World world_;
   const std::string coordinator_, secret_;
   const Duration limit_;

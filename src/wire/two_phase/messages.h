@@ -24,6 +24,9 @@ inline constexpr std::string_view kInfoRecordHeader = "x-b7a-info-record";  ///<
 inline constexpr std::string_view kOldXidHeader = "x-xid", kOldRegisterAtHeader = "x-register-at-url";
 /// On register, prepare, notify and /2pc/v1 when a shared secret is configured: "Authorization: Bearer <secret>".
 inline constexpr std::string_view kSecretHeader = "authorization";
+/// On register, "yes": in doubt, this participant asks for the outcome by itself, so nothing need be stored of it
+/// before the decision. The original's participants do not ask.
+inline constexpr std::string_view kAsksOutcomeHeader = "x-holdfast-asks-outcome";
 
 // ---- paths ---------------------------------------------------------------------------------------------------------
 /// Templates for net::HttpRouter. {block} at the initiator: we use the transaction id. At the participant: likewise.
@@ -72,6 +75,7 @@ struct ProtocolAt {
 struct RegisterRequest {
   std::string transaction_id, participant_id;
   std::vector<ProtocolAt> protocols;  ///< at least one
+  bool asks_outcome = false;          ///< kAsksOutcomeHeader: not in the body
 };
 struct RegisterResponse {
   std::string transaction_id;

@@ -493,8 +493,21 @@ def d40(context):
         context.say(f"{what}: {body}")
     check([what for what, _ in service.heard] == ["prepare", "notify"], f"{service.heard}")
     check(service.heard[1][1] == {"transactionId": begun["gtrid"], "message": "commit"}, f"{service.heard}")
-    service.close()
     wait_for("payment, too", lambda: accounts(server)[0] == ("card1", 960))
+    a_coordinator_that_dies(context, server, service)
+    service.close()
+
+
+def a_coordinator_that_dies(context, server, service):
+    """Such a participant never asks; the original's would commit by a timer. So it is told, by whoever comes back."""
+    service.heard.clear()
+    begun = http("POST", server.url("coordinator", "/2pc/v1/tx"), {}).json()
+    check(service.join(begun).status == 200, "registered")
+    server.kill()
+    server.start()
+    wait_for("it is told", lambda: service.heard)
+    context.say(f"killed after its registration: {service.heard}")
+    check(service.heard[0] == ("notify", {"transactionId": begun["gtrid"], "message": "abort"}), f"{service.heard}")
 
 
 @row("D41", "MySQL: XA participants on MariaDB")
