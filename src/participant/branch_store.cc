@@ -147,6 +147,14 @@ Task<std::optional<StoredBranch>> BranchStore::find(std::string gtrid) {
   co_return co_await db_.read<Answer>(std::move(work));
 }
 
+Task<std::optional<StoredBranch>> BranchStore::find_durable(std::string gtrid) {
+  using Answer = std::optional<StoredBranch>;
+  std::function<Result<Answer>(sql::Transaction&)> work = [at = key(std::move(gtrid))](sql::Transaction& tx) {
+    return find(tx, at);
+  };
+  co_return co_await db_.write<Answer>(std::move(work));
+}
+
 Task<StoredBranch> BranchStore::leave_tombstone(std::string gtrid, std::string reason, std::int64_t now_us) {
   StoredBranch tombstone{BranchState::aborted, {}, {}, bounded(std::move(reason)), now_us};
   std::function<Result<StoredBranch>(sql::Transaction&)> work =

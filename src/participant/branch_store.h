@@ -44,6 +44,8 @@ class BranchStore {
   static Result<bool> learn_decision(sql::Transaction& tx, const Key& key, wire::two_phase::Decision decision);
 
   Task<std::optional<StoredBranch>> find(std::string gtrid);
+  /// For an answer: durable when this completes (a snapshot may show what is not, sql/database.h).
+  Task<std::optional<StoredBranch>> find_durable(std::string gtrid);
   /// A row `aborted` unless there is a row already. Returns what the row says then.
   Task<StoredBranch> leave_tombstone(std::string gtrid, std::string reason, std::int64_t now_us);
   Task<std::vector<InDoubt>> in_doubt();

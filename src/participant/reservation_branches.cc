@@ -186,7 +186,7 @@ Task<Voted> ReservationBranches::vote_aborted(std::string gtrid, std::string rea
 }
 
 Task<std::optional<Voted>> ReservationBranches::stored_vote(std::string gtrid) {
-  HF_CO_TRY(const auto row, co_await store_.find(std::move(gtrid)));
+  HF_CO_TRY(const auto row, co_await store_.find_durable(std::move(gtrid)));
   co_return row ? std::optional<Voted>(voted_as(*row)) : std::nullopt;
 }
 

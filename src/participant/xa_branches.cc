@@ -179,7 +179,7 @@ Task<Voted> XaBranches::vote_aborted(std::string gtrid, std::string reason) {
 }
 
 Task<std::optional<Voted>> XaBranches::stored_vote(std::string gtrid) {
-  HF_CO_TRY(const auto row, co_await store_.find(gtrid));
+  HF_CO_TRY(const auto row, co_await store_.find_durable(gtrid));
   if (row) co_return std::optional<Voted>(voted_as(*row));
   HF_CO_TRY(const std::vector<std::string> prepared, co_await listed());
   if (std::ranges::find(prepared, gtrid) == prepared.end()) co_return std::optional<Voted>();

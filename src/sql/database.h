@@ -83,14 +83,16 @@ class Database {
   /// Branches of global transactions (sql/xa.h), or nullptr where the database has none (SQLite; OceanBase by default).
   virtual XaResource* xa() { return nullptr; }
 
-  /// Runs `work` in a transaction; completes when it is durable. If `work` fails, nothing of it remains and its error
-  /// is returned. Errors of the commit itself: unavailable (certainly not committed), timeout (the answer was lost: it
-  /// may be committed; look for a marker row), corrupt, exhausted (disk full: not committed; or too many wait).
+  /// Runs `work` in a transaction; completes when it is durable, and so is what it saw. If `work` fails, nothing of it
+  /// remains and its error is returned. Errors of the commit itself: unavailable (certainly not committed), timeout
+  /// (the answer was lost: it may be committed; look for a marker row), corrupt, exhausted (disk full: not committed;
+  /// or too many wait).
   template <class T>
   Task<T> write(std::function<Result<T>(Transaction&)> work);
   Task<> write(std::function<Result<void>(Transaction&)> work) { return write_erased(std::move(work)); }
 
-  /// Runs `work` on a read snapshot, beside the writer.
+  /// Runs `work` on a read snapshot, beside the writer. It may show a commit that is not durable yet (a MySQL server
+  /// without a binary log): what is acknowledged because of what was seen is looked at in write().
   template <class T>
   Task<T> read(std::function<Result<T>(Reader&)> work);
 

@@ -96,8 +96,10 @@ BatchWriter::Try BatchWriter::attempt(const Units& units, Savepoints savepoints)
     outcome = failure_of(*connection, nullptr);
   }
   const auto worked = [](const Unit* unit) { return unit->result.has_value(); };
-  const bool nothing = connection->rows_changed() == 0 || std::ranges::none_of(units, worked);
-  if (outcome.failed || outcome.wants_savepoints || nothing) {
+  // Units that only looked may have seen what is not durable yet: then the commit of our marker, behind it in the same
+  // log, is what they wait for.
+  const bool commits = connection->rows_changed() > 0 || connection->shows_commits_early();
+  if (outcome.failed || outcome.wants_savepoints || !commits || std::ranges::none_of(units, worked)) {
     roll_back(std::move(connection), marker);
     return outcome;
   }

@@ -40,6 +40,10 @@ Ending look_for(Connection& connection, const std::string& batch_id) {
       Phase::commit);
   if (buried) return Ending::rolled_back;
   if (connection.last_failure()->number != kDuplicateKey) return Ending::unknown;
+  // Seen is not yet durable (Connection::shows_commits_early). This commit is behind it in the same log.
+  const Result<void> flushed = connection.control(
+      fmt::format("UPDATE hf_commit_marker SET created_us = created_us + 1 WHERE batch_id = '{}'", batch_id));
+  if (!flushed) return Ending::unknown;
   const Result<Rows> found =
       connection.control_query(fmt::format("SELECT outcome FROM hf_commit_marker WHERE batch_id = '{}'", batch_id));
   if (!found || found->empty()) return Ending::unknown;

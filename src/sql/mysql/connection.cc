@@ -163,6 +163,7 @@ Result<void> Connection::check_durability() {
                                             "acknowledged commits. Set it to 1",
                                             url_, row.integer(0))};
   }
+  shows_commits_early_ = row.integer(1) == 0;
   // With a binary log it is that log which decides, at recovery, whether a transaction was committed.
   if (row.integer(1) != 0 && row.integer(2) != 1) {
     return Error{Code::invalid, fmt::format("{}: sync_binlog is {}: a crash of the machine loses acknowledged commits. "

@@ -78,6 +78,9 @@ class Connection final : public Transaction {
   void abandon() { usable_ = false; }
 
   Flavour flavour() const { return flavour_; }
+  /// InnoDB alone releases a commit's locks, and shows it to others, before it waits for its log. With a binary log the
+  /// commit is on the disk before that: recovery finds it there. Known of connections that write.
+  bool shows_commits_early() const { return shows_commits_early_; }
   Monotonic opened_at() const { return opened_at_; }
   void set_opened_at(Monotonic at) { opened_at_ = at; }
 
@@ -108,6 +111,7 @@ class Connection final : public Transaction {
   Flavour flavour_ = Flavour::mysql;
   Latch latch_ = Latch::lost_transaction;
   bool usable_ = true;
+  bool shows_commits_early_ = false;
   unsigned expects_ = 0;  ///< an error that is an answer: does not latch
   std::unordered_map<std::string, st_mysql_stmt*, Hash, std::equal_to<>> statements_;
   std::optional<Failure> broken_, last_failure_;
