@@ -161,8 +161,8 @@ asio::awaitable<void> xa_client(XaResource& stock, XaResource& outbox, Run& run,
     HF_ASSERT((co_await (*second)->run<std::int64_t>(note)).has_value());
     HF_ASSERT((co_await (*first)->prepare()).has_value());
     HF_ASSERT((co_await (*second)->prepare()).has_value());
-    HF_ASSERT((co_await stock.commit(a)).value() == XaEnd::done);
-    HF_ASSERT((co_await outbox.commit(b)).value() == XaEnd::done);
+    HF_ASSERT((co_await (*first)->commit_prepared()).value() == XaEnd::done);
+    HF_ASSERT((co_await (*second)->commit_prepared()).value() == XaEnd::done);
     run.latencies.push_back(run.world.clock.now() - start);
   }
 }
