@@ -8,8 +8,8 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
-#include "app/http_error.h"
 #include "base/bytes.h"
+#include "net/http_problem.h"
 #include "net/http_router.h"
 
 namespace hf::app {
@@ -121,9 +121,9 @@ class BrokerAdmin {
   }
   static asio::awaitable<HttpResponse> respond(Task<json::object> work) {
     Result<json::object> body = co_await std::move(work);
-    co_return body ? answer(std::move(*body)) : http_error(body.error());
+    co_return body ? answer(std::move(*body)) : net::problem(body.error());
   }
-  static HttpResponse refuse(const HttpRequest& request, int status) { return http_refusal(request, status); }
+  static HttpResponse refuse(const HttpRequest& request, int status) { return net::route_problem(request, status); }
 
   Task<json::object> list_topics(HttpRequest, PathValues) {
     json::array topics;

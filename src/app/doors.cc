@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "app/http_error.h"
+#include "net/http_problem.h"
 #include "net/listener.h"
 
 namespace hf::app {
@@ -10,7 +10,7 @@ namespace {
 
 asio::awaitable<net::HttpResponse> forward(std::shared_ptr<net::HttpHandler> handler, net::HttpRequest request) {
   if (*handler) co_return co_await (*handler)(std::move(request));
-  net::HttpResponse starting = http_error(Error{Code::unavailable, "starting"});
+  net::HttpResponse starting = net::problem(Error{Code::unavailable, "starting"});
   starting.headers.add("Retry-After", "1");
   co_return starting;
 }

@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/bytes.h"
+#include "net/http_problem.h"
 
 namespace hf::console {
 namespace {
@@ -11,10 +12,6 @@ namespace {
 namespace json = boost::json;
 using net::HttpRequest;
 using net::HttpResponse;
-
-HttpResponse error(int status, std::string_view code, std::string_view message) {
-  return HttpResponse::json(status, json::serialize(json::object{{"error", {{"code", code}, {"message", message}}}}));
-}
 
 class AdminServer {
  public:
@@ -24,17 +21,17 @@ class AdminServer {
   asio::awaitable<HttpResponse> answer(HttpRequest request) {
     const std::string path(request.path());
     if (path == "/health") co_return health(request);
-    if (!authorized(request)) co_return error(401, "unauthorized", "give the token: Authorization: Bearer …");
+    if (!authorized(request)) co_return net::problem(401, "unauthorized", "give the token: Authorization: Bearer …");
     for (const AdminMount& mount : mounts_) {
       if (path == mount.prefix || path.starts_with(mount.prefix + "/"))
         co_return co_await mount.handler(std::move(request));
     }
-    if (request.method != "GET") co_return error(405, "method_not_allowed", "only GET here");
+    if (request.method != "GET") co_return net::problem(405, "method_not_allowed", "only GET here");
     if (path == "/metrics") {
       co_return HttpResponse::text(200, metrics_.expose(), "text/plain; version=0.0.4; charset=utf-8");
     }
     if (path == "/admin/roles") co_return HttpResponse::json(200, json::serialize(roles()));
-    co_return error(404, "not_found", "there is no " + path);
+    co_return net::problem(404, "not_found", "there is no " + path);
   }
 
  private:
@@ -54,7 +51,8 @@ class AdminServer {
   }
 
   HttpResponse health(const HttpRequest& request) const {
-    if (request.method != "GET" && request.method != "HEAD") return error(405, "method_not_allowed", "only GET here");
+    if (request.method != "GET" && request.method != "HEAD")
+      return net::problem(405, "method_not_allowed", "only GET here");
     bool well = !options_.draining();
     for (const auto& [name, status] : options_.roles()) well = well && status.trouble.empty();
     const json::object body{{"status", options_.draining() ? "draining" : well ? "ok" : "failing"}, {"roles", roles()}};

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "coordinator/edge.h"
 #include "coordinator/replies.h"
+#include "net/http_problem.h"
 
 namespace hf::coordinator {
 namespace {
@@ -28,7 +29,7 @@ Result<std::size_t> limit_of(const net::FormFields& query) {
 }  // namespace
 
 AdminEdge::AdminEdge(const CoordinatorConfig& config, Engine& engine, Store& store)
-    : config_(config), engine_(engine), store_(store), router_(refusal) {
+    : config_(config), engine_(engine), store_(store), router_(net::route_problem) {
   router_.add("GET", "/admin/coordinator/transactions",
               [this](HttpRequest request, PathValues) { return list(std::move(request)); });
   router_.add("GET", "/admin/coordinator/transactions/{gtrid}",
@@ -39,23 +40,23 @@ AdminEdge::AdminEdge(const CoordinatorConfig& config, Engine& engine, Store& sto
 
 asio::awaitable<HttpResponse> AdminEdge::list(HttpRequest request) {
   const Result<net::FormFields> query = net::parse_form(request.query());
-  if (!query) co_return error_reply(query.error());
+  if (!query) co_return net::problem(query.error());
   const Result<std::size_t> limit = limit_of(*query);
-  if (!limit) co_return error_reply(limit.error());
+  if (!limit) co_return net::problem(limit.error());
   const std::string_view state = net::find_field(*query, "state").value_or("open");
   if (state == "open") co_return HttpResponse::json(200, list_json(engine_.list(Engine::Which::open, *limit)));
   if (state == "in_doubt") co_return HttpResponse::json(200, list_json(engine_.list(Engine::Which::in_doubt, *limit)));
   if (state == "finished") {
     const Result<std::vector<Transaction>> rows = co_await store_.finished(*limit);
-    if (!rows) co_return error_reply(rows.error());
+    if (!rows) co_return net::problem(rows.error());
     co_return HttpResponse::json(200, list_json(*rows));
   }
   if (state == "heuristic") {
     const Result<std::vector<Heuristic>> rows = co_await store_.heuristics("", *limit);
-    if (!rows) co_return error_reply(rows.error());
+    if (!rows) co_return net::problem(rows.error());
     co_return HttpResponse::json(200, heuristics_json(*rows));
   }
-  co_return error_reply(Error{Code::invalid, "state is open, in_doubt, heuristic or finished"});
+  co_return net::problem(Error{Code::invalid, "state is open, in_doubt, heuristic or finished"});
 }
 
 asio::awaitable<HttpResponse> AdminEdge::show(PathValues path) {
@@ -64,11 +65,11 @@ asio::awaitable<HttpResponse> AdminEdge::show(PathValues path) {
 
 asio::awaitable<HttpResponse> AdminEdge::resolve(HttpRequest request, PathValues path) {
   Result<Resolution> resolution = parse_resolution(request.body);
-  if (!resolution) co_return error_reply(resolution.error());
+  if (!resolution) co_return net::problem(resolution.error());
   const std::string gtrid(path_value(path, "gtrid"));
   const Result<Transaction> resolved =
       co_await engine_.resolve(gtrid, resolution->decision, std::move(resolution->reason));
-  if (!resolved) co_return error_reply(resolved.error());
+  if (!resolved) co_return net::problem(resolved.error());
   co_return co_await story_reply(config_, engine_, store_, gtrid);
 }
 

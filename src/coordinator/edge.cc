@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "coordinator/replies.h"
+#include "net/http_problem.h"
 
 namespace hf::coordinator {
 namespace {
@@ -28,14 +29,14 @@ HttpResponse refused_registration(const Error& error) {
 HttpResponse denied(const HttpRequest& request) {
   constexpr std::string_view kWhy = "the shared secret is missing or wrong";
   if (request.path().starts_with(kBallerinaFace)) return HttpResponse::json(401, wire::encode_error_message(kWhy));
-  HttpResponse response = error_reply(Error{Code::denied, std::string(kWhy)});
+  HttpResponse response = net::problem(Error{Code::denied, std::string(kWhy)});
   response.status = 401;
   response.headers.add("WWW-Authenticate", "Bearer");
   return response;
 }
 
 HttpResponse reply(const Result<wire::OutcomeReport>& report) {
-  if (!report) return error_reply(report.error());
+  if (!report) return net::problem(report.error());
   return HttpResponse::json(200, wire::encode(*report));
 }
 
@@ -45,7 +46,7 @@ Edge::Edge(sys::World world, const CoordinatorConfig& config, Engine& engine, St
     : config_(config),
       engine_(engine),
       store_(store),
-      router_(refusal),
+      router_(net::route_problem),
       denied_(world.metrics.counter("holdfast_coordinator_denied_total", "calls without the shared secret")) {
   router_.add("POST", wire::kRegisterPath,
               [this](HttpRequest request, PathValues path) { return enrol(std::move(request), std::move(path)); });
@@ -91,26 +92,26 @@ asio::awaitable<HttpResponse> Edge::enrol(HttpRequest request, PathValues path) 
 
 asio::awaitable<HttpResponse> Edge::begin(HttpRequest) {
   const Result<std::string> gtrid = co_await engine_.begin();
-  if (!gtrid) co_return error_reply(gtrid.error());
+  if (!gtrid) co_return net::problem(gtrid.error());
   const wire::Begun begun{.gtrid = *gtrid, .register_at = wire::register_url(config_.base_url, *gtrid)};
   co_return HttpResponse::json(201, wire::encode(begun));
 }
 
 asio::awaitable<HttpResponse> Edge::commit(HttpRequest request, PathValues path) {
   Result<Told> told = parse_told(request.body);
-  if (!told) co_return error_reply(told.error());
+  if (!told) co_return net::problem(told.error());
   co_return reply(co_await engine_.commit(std::string(path_value(path, "gtrid")), std::move(told->calls)));
 }
 
 asio::awaitable<HttpResponse> Edge::abort(HttpRequest request, PathValues path) {
   Result<Told> told = parse_told(request.body);
-  if (!told) co_return error_reply(told.error());
+  if (!told) co_return net::problem(told.error());
   if (told->reason.empty()) told->reason = "the initiator aborted";
   std::string by;
   const Result<wire::OutcomeReport> report = co_await engine_.abort(
       std::string(path_value(path, "gtrid")), std::move(by), std::move(told->reason), std::move(told->calls));
   if (report && report->outcome == Outcome::committed) {
-    co_return error_reply(Error{Code::conflict, "the transaction is committed, and stays so"});
+    co_return net::problem(Error{Code::conflict, "the transaction is committed, and stays so"});
   }
   co_return reply(report);
 }

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/log.h"
+#include "net/http_problem.h"
 #include "net/http_router.h"
 
 namespace hf::participant {
@@ -16,32 +17,15 @@ namespace two_phase = wire::two_phase;
 
 constexpr std::size_t kReasonMax = 1000;
 
-net::HttpResponse failure(int status, std::string_view message) {
-  return net::HttpResponse::json(status, json::serialize(json::object{{"error", message}}));
-}
-net::HttpResponse failure(const Error& error) {
-  if (error.code == Code::invalid) return failure(400, error.message);
-  if (error.code == Code::not_found) return failure(404, error.message);
-  if (error.code == Code::conflict) return failure(409, error.message);
-  return failure(503, error.message);
-}
-
 json::value time_or_null(std::int64_t us) {
   return us == 0 ? json::value(nullptr) : json::value(to_rfc3339(wall_from_us(us)));
-}
-
-/// The first 48 bits of a version 7 UUID are milliseconds since 1970.
-std::int64_t begun_at_us(const std::string& gtrid) {
-  const std::optional<two_phase::Gtrid> ours = two_phase::parse_gtrid(gtrid);
-  if (!ours) return 0;
-  return static_cast<std::int64_t>(std::stoull(ours->unique.substr(0, 12), nullptr, 16)) * 1000;
 }
 
 json::object to_json(const InDoubt& one) {
   const std::optional<two_phase::Gtrid> ours = two_phase::parse_gtrid(one.gtrid);
   return {{"gtrid", one.gtrid},
           {"prepared_at", time_or_null(one.prepared_at_us)},
-          {"begun_at", time_or_null(begun_at_us(one.gtrid))},
+          {"begun_at", time_or_null(ours ? ours->began_us() : 0)},
           {"coordinator", ours ? json::value(ours->coordinator) : json::value(nullptr)}};
 }
 json::object to_json(const Heuristic& one) {
@@ -78,9 +62,7 @@ Result<Order> parse_order(const std::string& body) {
 class BranchesAdmin {
  public:
   BranchesAdmin(std::string participant, Branches& branches)
-      : participant_(std::move(participant)), branches_(branches), router_([](const net::HttpRequest&, int status) {
-          return failure(status, status == 405 ? "this path does not take that method" : "no such path");
-        }) {
+      : participant_(std::move(participant)), branches_(branches), router_(net::route_problem) {
     const std::string root = "/admin/branches/" + participant_;
     router_.add("GET", root, [this](net::HttpRequest, net::PathValues) { return show(); });
     router_.add("POST", root + "/{gtrid}/resolve", [this](net::HttpRequest request, net::PathValues path) {
@@ -94,9 +76,9 @@ class BranchesAdmin {
  private:
   asio::awaitable<net::HttpResponse> show() {
     const Result<std::vector<InDoubt>> waiting = co_await branches_.in_doubt();
-    if (!waiting) co_return failure(waiting.error());
+    if (!waiting) co_return net::problem(waiting.error());
     const Result<std::vector<Heuristic>> heuristics = co_await branches_.heuristics();
-    if (!heuristics) co_return failure(heuristics.error());
+    if (!heuristics) co_return net::problem(heuristics.error());
     json::array in_doubt, ended;
     for (const InDoubt& one : *waiting) in_doubt.push_back(to_json(one));
     for (const Heuristic& one : *heuristics) ended.push_back(to_json(one));
@@ -107,13 +89,13 @@ class BranchesAdmin {
 
   asio::awaitable<net::HttpResponse> resolve(net::HttpRequest request, std::string gtrid) {
     const Result<Order> order = parse_order(request.body);
-    if (!order) co_return failure(order.error());
+    if (!order) co_return net::problem(order.error());
     log::warn("participant.branch.resolve", {{"participant", participant_},
                                              {"gtrid", gtrid},
                                              {"decision", to_string(order->decision)},
                                              {"reason", order->reason}});
     const Result<Ended> ended = co_await branches_.resolve(gtrid, order->decision, order->reason);
-    if (!ended) co_return failure(ended.error());
+    if (!ended) co_return net::problem(ended.error());
     co_return net::HttpResponse::json(200, json::serialize(json::object{{"gtrid", gtrid}, {"ended", to_text(*ended)}}));
   }
 

@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
+#include "net/http_problem.h"
 #include "net/http_router.h"
 #include "participant/outbox_machine.h"
 
@@ -13,40 +14,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kListDefault = 100, kListMax = 1000, kReasonMax = 1000;
-
-int status_of(Code code) {
-  switch (code) {
-    case Code::invalid:
-      return 400;
-    case Code::denied:
-      return 403;
-    case Code::not_found:
-      return 404;
-    case Code::conflict:
-      return 409;
-    case Code::exhausted:
-    case Code::timeout:
-    case Code::unavailable:
-    case Code::corrupt:
-      return 503;
-    case Code::internal:
-      return 500;
-  }
-  return 500;
-}
-
-net::HttpResponse failure(int status, std::string_view code, std::string_view message) {
-  const json::object body = {{"error", {{"code", code}, {"message", message}}}};
-  return net::HttpResponse::json(status, json::serialize(body));
-}
-net::HttpResponse failure(const Error& error) {
-  return failure(status_of(error.code), to_string(error.code), error.message);
-}
-net::HttpResponse refuse(const net::HttpRequest&, int status) {
-  if (status == 405) return failure(status, "method_not_allowed", "this path does not take that method");
-  if (status == 400) return failure(status, "invalid", "the path has a broken percent-encoding");
-  return failure(status, "not_found", "there is no such path");
-}
 
 json::value time_or_null(std::int64_t us) {
   return us == 0 ? json::value(nullptr) : json::value(to_rfc3339(wall_from_us(us)));
@@ -102,7 +69,8 @@ Result<std::string> parse_reason(const std::string& body) {
 
 class OutboxAdmin {
  public:
-  OutboxAdmin(std::string service, Outbox& outbox) : service_(std::move(service)), outbox_(outbox), router_(refuse) {
+  OutboxAdmin(std::string service, Outbox& outbox)
+      : service_(std::move(service)), outbox_(outbox), router_(net::route_problem) {
     const std::string root = "/admin/outbox/" + service_;
     router_.add("GET", root, [this](net::HttpRequest request, net::PathValues) { return list(std::move(request)); });
     router_.add("GET", root + "/{id}", [this](net::HttpRequest, net::PathValues path) { return show(id_of(path)); });
@@ -121,11 +89,11 @@ class OutboxAdmin {
 
   asio::awaitable<net::HttpResponse> list(net::HttpRequest request) {
     const Result<Wanted> wanted = parse_query(request);
-    if (!wanted) co_return failure(wanted.error());
+    if (!wanted) co_return net::problem(wanted.error());
     const Result<std::vector<OutboxEntry>> entries = co_await outbox_.list(wanted->state, wanted->limit);
-    if (!entries) co_return failure(entries.error());
+    if (!entries) co_return net::problem(entries.error());
     const Result<std::map<std::string, std::int64_t>> counts = co_await outbox_.counts();
-    if (!counts) co_return failure(counts.error());
+    if (!counts) co_return net::problem(counts.error());
     json::array rows;
     for (const OutboxEntry& entry : *entries) rows.push_back(to_json(entry));
     json::object by_state;
@@ -136,20 +104,20 @@ class OutboxAdmin {
 
   asio::awaitable<net::HttpResponse> show(std::string id) {
     const Result<std::optional<OutboxEntry>> entry = co_await outbox_.find(id);
-    if (!entry) co_return failure(entry.error());
-    if (!*entry) co_return failure(Error{Code::not_found, "there is no outbox row " + id});
+    if (!entry) co_return net::problem(entry.error());
+    if (!*entry) co_return net::problem(Error{Code::not_found, "there is no outbox row " + id});
     co_return net::HttpResponse::json(200, json::serialize(to_json(**entry)));
   }
 
   asio::awaitable<net::HttpResponse> skip(net::HttpRequest request, std::string id) {
     Result<std::string> reason = parse_reason(request.body);
-    if (!reason) co_return failure(reason.error());
+    if (!reason) co_return net::problem(reason.error());
     co_return co_await answer(outbox_.skip(std::move(id), std::move(*reason)));
   }
 
   static asio::awaitable<net::HttpResponse> answer(Task<OutboxEntry> change) {
     const Result<OutboxEntry> entry = co_await std::move(change);
-    if (!entry) co_return failure(entry.error());
+    if (!entry) co_return net::problem(entry.error());
     co_return net::HttpResponse::json(200, json::serialize(to_json(*entry)));
   }
 
