@@ -3,10 +3,14 @@
 /// What both kinds of branches count, and what they do by themselves: active branches whose prepare never came are
 /// given up, ended rows are deleted after their time. A prepared branch is never touched from here.
 
+#include <fmt/format.h>
+
 #include <deque>
 #include <functional>
+#include <map>
 #include <unordered_set>
 
+#include "participant/branch_machine.h"
 #include "participant/branch_store.h"
 #include "sys/wait.h"
 #include "sys/world.h"
@@ -46,6 +50,61 @@ class RecentIds {
  private:
   std::unordered_set<std::string> ids_;
   std::deque<std::string> order_;
+};
+
+/// The branches of one kind that are active in memory, and what is remembered of those that are not any more. A branch
+/// stays where it is until forget(). Strand only.
+template <class Open>  // an OpenBranch
+class OpenBranches {
+ public:
+  OpenBranches(const BranchConfig& config, metrics::Gauge& active) : config_(config), active_(active) {}
+
+  /// The branch of `gtrid`, made if there is none. Errors: conflict (it failed, it has voted, a call in it was refused)
+  /// · exhausted (too many are open; from then on the transaction is refused).
+  Result<Open*> open(const std::string& gtrid, Monotonic now) {
+    if (Open* const known = find(gtrid)) {
+      if (decide(known->state(), BranchEvent::run).step == BranchStep::work) return known;
+      return Error{Code::conflict, "this branch has failed: " + known->reason};
+    }
+    if (read_only_.contains(gtrid)) return Error{Code::conflict, "this branch has voted"};
+    if (refused_.contains(gtrid)) return Error{Code::conflict, "a call in this transaction was refused"};
+    if (all_.size() >= config_.open_max) {
+      refused_.add(gtrid);
+      return Error{Code::exhausted, fmt::format("{} branches are open at once", all_.size())};
+    }
+    Open fresh;
+    fresh.expires = now + config_.active_max;
+    Open& made = all_.emplace(gtrid, std::move(fresh)).first->second;
+    active_.set(static_cast<double>(all_.size()));
+    return &made;
+  }
+  Open* find(const std::string& gtrid) {
+    const auto found = all_.find(gtrid);
+    return found == all_.end() ? nullptr : &found->second;
+  }
+  void forget(const std::string& gtrid) {
+    all_.erase(gtrid);
+    active_.set(static_cast<double>(all_.size()));
+  }
+  void clear() { all_.clear(); }
+  std::vector<std::string> expired(Monotonic now) const {
+    std::vector<std::string> due;
+    for (const auto& [gtrid, branch] : all_) {
+      if (branch.expires <= now) due.push_back(gtrid);
+    }
+    return due;
+  }
+
+  /// Nothing is stored of such a vote; a repeated prepare gets the same answer.
+  void voted_read_only(const std::string& gtrid) { read_only_.add(gtrid); }
+  bool has_voted_read_only(const std::string& gtrid) const { return read_only_.contains(gtrid); }
+
+ private:
+  const BranchConfig& config_;
+  metrics::Gauge& active_;
+  std::map<std::string, Open> all_;
+  RecentIds read_only_;
+  RecentIds refused_;  ///< for want of room: nothing else of that transaction may be taken
 };
 
 /// A task that runs `expire` each second and deletes old rows. Strand only; stop() before it is destroyed.

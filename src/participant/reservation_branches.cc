@@ -43,6 +43,7 @@ ReservationBranches::ReservationBranches(sys::World world, sql::Database& databa
       store_(db_, config_.name),
       turns_(world_.clock),
       counters_(world_.metrics, config_.name),
+      open_(config_, counters_.active),
       upkeep_(world_, store_, config_.keep_ended) {}
 
 Task<> ReservationBranches::start() {
@@ -57,45 +58,22 @@ Task<> ReservationBranches::start() {
   co_return ok();
 }
 
-BranchState ReservationBranches::in_memory(const std::string& gtrid) const {
-  const auto found = open_.find(gtrid);
-  return found == open_.end() ? BranchState::absent : found->second.state();
-}
-
-Result<ReservationBranches::Open*> ReservationBranches::open(const std::string& gtrid) {
-  if (const auto found = open_.find(gtrid); found != open_.end()) {
-    if (decide(found->second.state(), BranchEvent::run).step == BranchStep::work) return &found->second;
-    return Error{Code::conflict, "this branch has failed: " + found->second.reason};
-  }
-  if (read_only_.contains(gtrid)) return Error{Code::conflict, "this branch has voted"};
-  if (refused_.contains(gtrid)) return Error{Code::conflict, "a call in this transaction was refused"};
-  if (open_.size() >= config_.open_max) {
-    refused_.add(gtrid);
-    return Error{Code::exhausted, fmt::format("{} branches are open at once", open_.size())};
-  }
-  Open fresh;
-  fresh.expires = world_.clock.now() + config_.active_max;
-  const auto at = open_.emplace(gtrid, std::move(fresh)).first;
-  counters_.active.set(static_cast<double>(open_.size()));
-  return &at->second;
-}
-
-void ReservationBranches::forget(const std::string& gtrid) {
-  open_.erase(gtrid);
-  counters_.active.set(static_cast<double>(open_.size()));
+BranchState ReservationBranches::in_memory(const std::string& gtrid) {
+  const Open* const branch = open_.find(gtrid);
+  return branch == nullptr ? BranchState::absent : branch->state();
 }
 
 Task<> ReservationBranches::run(std::string gtrid, std::string payload, Work work) {
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-  HF_CO_TRY(Open* const branch, open(gtrid));  // stays where it is while we have the turn
+  HF_CO_TRY(Open* const branch, open_.open(gtrid, world_.clock.now()));  // stays where it is while we have the turn
   if (branch->works.size() >= kWorksMax) co_return Error{Code::exhausted, "too many calls in one transaction"};
   std::vector<Work> works = branch->works;
   works.push_back(work);
   bool has_row = false;
   const Result<void> tried = co_await try_out(gtrid, std::move(works), has_row);
   if (!tried && has_row && branch->works.empty()) {
-    forget(gtrid);  // it is past that: the row says what it is, and this call is no part of it
+    open_.forget(gtrid);  // it is past that: the row says what it is, and this call is no part of it
     co_return tried.error();
   }
   if (!tried) {
@@ -131,25 +109,25 @@ Task<> ReservationBranches::try_out(std::string gtrid, std::vector<Work> works, 
 Task<Voted> ReservationBranches::prepare(std::string gtrid) {
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only};
-  const auto found = open_.find(gtrid);
-  if (found == open_.end()) {
+  if (open_.has_voted_read_only(gtrid)) co_return Voted{Vote::read_only};
+  const Open* const found = open_.find(gtrid);
+  if (found == nullptr) {
     HF_CO_TRY(std::optional<Voted> stored, co_await stored_vote(gtrid));
     if (!stored) co_return Error{Code::not_found, std::string(wire::two_phase::kTransactionUnknown)};
     co_return std::move(*stored);
   }
-  if (found->second.failed) co_return co_await vote_aborted(gtrid, found->second.reason);
+  if (found->failed) co_return co_await vote_aborted(gtrid, found->reason);
   HF_CO_TRY(Voted voted, co_await prepare_open(gtrid));
   if (voted.vote == Vote::aborted) co_return co_await vote_aborted(gtrid, voted.reason);
-  if (voted.vote == Vote::read_only) read_only_.add(gtrid);
-  forget(gtrid);
+  if (voted.vote == Vote::read_only) open_.voted_read_only(gtrid);
+  open_.forget(gtrid);
   counters_.count(voted.vote);
   co_return voted;
 }
 
 /// Branch row and work in one local transaction. The row comes first: whoever comes second waits, or sees it.
 Task<Voted> ReservationBranches::prepare_open(std::string gtrid) {
-  const Open& branch = open_.at(gtrid);
+  const Open& branch = *open_.find(gtrid);
   std::optional<Voted> verdict;  // of a unit that was taken back
   std::function<Result<Voted>(sql::Transaction&)> unit = [&](sql::Transaction& tx) -> Result<Voted> {
     verdict.reset();
@@ -179,7 +157,7 @@ Task<Voted> ReservationBranches::prepare_open(std::string gtrid) {
 /// A vote against it needs no promise from us, but the row keeps a late call out.
 Task<Voted> ReservationBranches::vote_aborted(std::string gtrid, std::string reason) {
   HF_CO_TRY(const StoredBranch row, co_await store_.leave_tombstone(gtrid, std::move(reason), now_us()));
-  forget(gtrid);
+  open_.forget(gtrid);
   Voted voted = voted_as(row);
   counters_.count(voted.vote);
   co_return voted;
@@ -220,24 +198,21 @@ Task<Ended> ReservationBranches::finish(std::string gtrid, BranchEvent event, st
   };
   HF_CO_TRY(const Done done, co_await db_.write<Done>(std::move(unit)));
   const auto& [move, news] = done;
-  if (move.step == BranchStep::tombstone) forget(gtrid);
+  if (move.step == BranchStep::tombstone) open_.forget(gtrid);
   counters_.count(move.step, move.answer);
   if (news) tell_heuristic(counters_, config_.name, gtrid, event, move);
   co_return ended_as(event, move.answer);
 }
 
 asio::awaitable<void> ReservationBranches::expire() {
-  std::vector<std::string> due;
-  for (const auto& [gtrid, branch] : open_) {
-    if (branch.expires <= world_.clock.now()) due.push_back(gtrid);
-  }
+  const std::vector<std::string> due = open_.expired(world_.clock.now());
   for (const std::string& gtrid : due) {
     const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-    if (!open_.contains(gtrid)) continue;
+    if (open_.find(gtrid) == nullptr) continue;
     // It has not voted. The row keeps a late call from opening half a branch.
     const Result<StoredBranch> row = co_await store_.leave_tombstone(gtrid, "no prepare came in time", now_us());
     if (!row) continue;  // again in a second
-    forget(gtrid);
+    open_.forget(gtrid);
     counters_.expired.add();
     log::info("participant.branch.expired", {{"participant", config_.name}, {"gtrid", gtrid}});
   }

@@ -35,14 +35,12 @@ class ReservationBranches final : public Branches {
   struct Open : OpenBranch {
     std::vector<Work> works;
   };
-  Result<Open*> open(const std::string& gtrid);
-  void forget(const std::string& gtrid);
   Task<> try_out(std::string gtrid, std::vector<Work> works, bool& has_row);
   Task<Voted> prepare_open(std::string gtrid);
   Task<Voted> vote_aborted(std::string gtrid, std::string reason);
   Task<Ended> finish(std::string gtrid, BranchEvent event, std::string reason);
   asio::awaitable<void> expire();
-  BranchState in_memory(const std::string& gtrid) const;
+  BranchState in_memory(const std::string& gtrid);
   std::int64_t now_us() const { return to_us(world_.clock.wall()); }
 
   sys::World world_;
@@ -53,9 +51,7 @@ class ReservationBranches final : public Branches {
   BranchStore store_;
   BranchTurns turns_;
   BranchCounters counters_;
-  std::map<std::string, Open> open_;
-  RecentIds read_only_;  ///< voted so: a repeated prepare gets the same answer
-  RecentIds refused_;    ///< a call was refused for want of room: nothing else of that transaction may be taken
+  OpenBranches<Open> open_;
   BranchUpkeep upkeep_;
 };
 

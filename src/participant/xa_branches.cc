@@ -37,6 +37,7 @@ XaBranches::XaBranches(sys::World world, sql::Database& database, BranchConfig c
       store_(db_, config_.name),
       turns_(world_.clock),
       counters_(world_.metrics, config_.name),
+      open_(config_, counters_.active),
       upkeep_(world_, store_, config_.keep_ended) {}
 
 Task<> XaBranches::start() {
@@ -55,40 +56,23 @@ asio::awaitable<void> XaBranches::close() {
   prepared_.clear();  // the same, and these stay
 }
 
-void XaBranches::forget(const std::string& gtrid) {
-  open_.erase(gtrid);
-  counters_.active.set(static_cast<double>(open_.size()));
-}
-
 /// The caller has the turn, so what is returned stays where it is.
 Task<XaBranches::Open*> XaBranches::open(std::string gtrid) {
-  if (const auto found = open_.find(gtrid); found != open_.end()) {
-    if (decide(found->second.state(), BranchEvent::run).step == BranchStep::work) co_return &found->second;
-    co_return Error{Code::conflict, "this branch has failed: " + found->second.reason};
-  }
-  if (read_only_.contains(gtrid)) co_return Error{Code::conflict, "this branch has voted"};
-  if (refused_.contains(gtrid)) co_return Error{Code::conflict, "a call in this transaction was refused"};
-  if (open_.size() >= config_.open_max) {
-    refused_.add(gtrid);
-    co_return Error{Code::exhausted, fmt::format("{} branches are open at once", open_.size())};
-  }
-  Open fresh;
-  fresh.expires = world_.clock.now() + config_.active_max;
-  Open& open = open_.emplace(gtrid, std::move(fresh)).first->second;
-  counters_.active.set(static_cast<double>(open_.size()));
+  HF_CO_TRY(Open* const open, open_.open(gtrid, world_.clock.now()));
+  if (open->branch) co_return open;
   HF_CO_TRY(const auto row, co_await store_.find(gtrid));
   if (row) {
-    forget(gtrid);
+    open_.forget(gtrid);
     co_return Error{Code::conflict, fmt::format("this branch is {}", to_string(row->state))};
   }
   sql::Xid id = xid(gtrid);
   Result<std::unique_ptr<sql::XaBranch>> started = co_await xa_.start(std::move(id));
   if (started) {
-    open.branch = std::move(*started);
-    co_return &open;
+    open->branch = std::move(*started);
+    co_return open;
   }
   if (started.error().code == Code::conflict) {
-    forget(gtrid);
+    open_.forget(gtrid);
     co_return Error{Code::conflict, "this branch is prepared"};
   }
   co_return started.error();
@@ -100,7 +84,7 @@ Task<> XaBranches::run(std::string gtrid, std::string, Work work) {
   const Result<Open*> branch = co_await open(gtrid);
   const Result<void> done = branch ? co_await work_in(**branch, gtrid, std::move(work)) : branch.error();
   // Whatever it was: the caller was told that this work is not in the branch, and may hide it. It must not commit.
-  if (!done && open_.contains(gtrid)) co_await fail(gtrid, done.error().message);
+  if (!done && open_.find(gtrid) != nullptr) co_await fail(gtrid, done.error().message);
   co_return done;
 }
 
@@ -119,7 +103,7 @@ Task<> XaBranches::work_in(Open& open, std::string gtrid, Work work) {
 
 /// Frees locks and connection now; that it failed is remembered until the branch is prepared or aborted.
 asio::awaitable<void> XaBranches::fail(std::string gtrid, std::string reason) {
-  Open& open = open_.at(gtrid);
+  Open& open = *open_.find(gtrid);
   if (open.failed) co_return;
   open.failed = true;
   open.reason = std::move(reason);
@@ -130,24 +114,24 @@ asio::awaitable<void> XaBranches::fail(std::string gtrid, std::string reason) {
 Task<Voted> XaBranches::prepare(std::string gtrid) {
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-  if (read_only_.contains(gtrid)) co_return Voted{Vote::read_only};
-  const auto found = open_.find(gtrid);
-  if (found == open_.end()) {
+  if (open_.has_voted_read_only(gtrid)) co_return Voted{Vote::read_only};
+  Open* const found = open_.find(gtrid);
+  if (found == nullptr) {
     HF_CO_TRY(std::optional<Voted> stored, co_await stored_vote(gtrid));
     if (!stored) co_return Error{Code::not_found, std::string(wire::two_phase::kTransactionUnknown)};
     co_return std::move(*stored);
   }
-  if (found->second.failed) co_return co_await vote_aborted(gtrid, found->second.reason);
-  const Result<Voted> voted = co_await prepare_open(gtrid, found->second);
+  if (found->failed) co_return co_await vote_aborted(gtrid, found->reason);
+  const Result<Voted> voted = co_await prepare_open(gtrid, *found);
   if (voted && voted->vote == Vote::aborted) {
     co_await fail(gtrid, voted->reason);
     co_return co_await vote_aborted(gtrid, voted->reason);
   }
-  if (voted && voted->vote == Vote::prepared) prepared_[gtrid] = {std::move(found->second.branch), now_us()};
+  if (voted && voted->vote == Vote::prepared) prepared_[gtrid] = {std::move(found->branch), now_us()};
   // Without an answer it may be prepared: the next question looks at the server.
-  forget(gtrid);
+  open_.forget(gtrid);
   if (!voted) co_return voted.error();
-  if (voted->vote == Vote::read_only) read_only_.add(gtrid);
+  if (voted->vote == Vote::read_only) open_.voted_read_only(gtrid);
   counters_.count(voted->vote);
   co_return voted;
 }
@@ -172,7 +156,7 @@ Task<Voted> XaBranches::prepare_open(std::string gtrid, Open& open) {
 
 Task<Voted> XaBranches::vote_aborted(std::string gtrid, std::string reason) {
   HF_CO_TRY(const StoredBranch row, co_await store_.leave_tombstone(gtrid, std::move(reason), now_us()));
-  forget(gtrid);
+  open_.forget(gtrid);
   Voted voted = voted_as(row);
   counters_.count(voted.vote);
   co_return voted;
@@ -224,8 +208,8 @@ Task<Ended> XaBranches::finish(std::string gtrid, BranchEvent event, std::string
   HF_CO_TRY(wire::two_phase::check_transaction_id(gtrid));
   const BranchTurns::Turn turn = co_await turns_.take(gtrid);
   BranchState state = BranchState::lost;
-  if (const auto found = open_.find(gtrid); found != open_.end()) {
-    state = found->second.state();
+  if (const Open* const found = open_.find(gtrid)) {
+    state = found->state();
     if (decide(state, event).step == BranchStep::tombstone) co_await fail(gtrid, "told to abort");
   } else {
     if (is_operator(event)) HF_CO_TRY(co_await record_order(gtrid, event, reason));
@@ -233,7 +217,7 @@ Task<Ended> XaBranches::finish(std::string gtrid, BranchEvent event, std::string
     if (met == Finish::done) state = BranchState::prepared;
   }
   HF_CO_TRY(const BranchMove move, co_await note_end(gtrid, {state, event, {}, std::move(reason), now_us()}));
-  if (move.step != BranchStep::nothing) forget(gtrid);
+  if (move.step != BranchStep::nothing) open_.forget(gtrid);
   if (move.next == BranchState::committed || move.next == BranchState::aborted) prepared_.erase(gtrid);
   counters_.count(move.step, move.answer);
   co_return ended_as(event, move.answer);
@@ -325,19 +309,16 @@ Task<BranchMove> XaBranches::note_end(std::string gtrid, EndRecord end) {
 }
 
 asio::awaitable<void> XaBranches::expire() {
-  std::vector<std::string> due;
-  for (const auto& [gtrid, branch] : open_) {
-    if (branch.expires <= world_.clock.now()) due.push_back(gtrid);
-  }
+  const std::vector<std::string> due = open_.expired(world_.clock.now());
   for (const std::string& gtrid : due) {
     const BranchTurns::Turn turn = co_await turns_.take(gtrid);
-    if (!open_.contains(gtrid)) continue;
+    if (open_.find(gtrid) == nullptr) continue;
     constexpr const char* kWhy = "no prepare came in time";
     co_await fail(gtrid, kWhy);
     // It has not voted. The row keeps a late call from opening half a branch.
     const Result<StoredBranch> row = co_await store_.leave_tombstone(gtrid, kWhy, now_us());
     if (!row) continue;  // again in a second
-    forget(gtrid);
+    open_.forget(gtrid);
     counters_.expired.add();
     log::info("participant.branch.expired", {{"participant", config_.name}, {"gtrid", gtrid}});
   }

@@ -55,7 +55,6 @@ class XaBranches final : public Branches {
   enum class Finish { done, not_there };
 
   Task<Open*> open(std::string gtrid);
-  void forget(const std::string& gtrid);
   asio::awaitable<void> fail(std::string gtrid, std::string reason);
   Task<> work_in(Open& open, std::string gtrid, Work work);
   Task<Voted> prepare_open(std::string gtrid, Open& open);
@@ -82,11 +81,10 @@ class XaBranches final : public Branches {
   BranchStore store_;
   BranchTurns turns_;
   BranchCounters counters_;
-  std::map<std::string, Open> open_;
+  OpenBranches<Open> open_;
   std::map<std::string, Prepared> prepared_;  ///< by this process
   std::set<std::string> stuck_;  ///< said to be committed, and are not: not asked for again until they are listed
-  RecentIds read_only_, refused_;
-  Monotonic look_at_{};  ///< next time for roll_back_rejected()
+  Monotonic look_at_{};          ///< next time for roll_back_rejected()
   BranchUpkeep upkeep_;
 };
 
