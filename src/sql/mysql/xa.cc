@@ -187,10 +187,10 @@ class MysqlBranch final : public XaBranch {
       return XaEnd::done;
     }
     const Connection::Failure& failure = *connection_->last_failure();
-    const bool rolled_back = read_answer(failure.number, failure.verdict) == XaAnswer::rolled_back;
-    shared_->count(step, rolled_back ? "rolled_back" : to_string(done.error().code));
-    if (rolled_back || !connection_->usable()) close();
-    if (rolled_back) return XaEnd::rolled_back;
+    const XaAnswer answer = read_answer(failure.number, failure.verdict);
+    shared_->count(step, answer == XaAnswer::rolled_back ? "rolled_back" : to_string(done.error().code));
+    if (answer != XaAnswer::failed || !connection_->usable()) close();  // else it is as it was: a read-only server
+    if (answer == XaAnswer::rolled_back) return XaEnd::rolled_back;
     return done.error();
   }
 

@@ -346,6 +346,31 @@ TEST_F(XaTest, AReadOnlyServerKeepsTheBranch) {
   EXPECT_EQ(amount(), 93);
 }
 
+TEST_F(XaTest, ItsOwnSessionKeepsABranchThatAReadOnlyServerRefusesToEnd) {
+  const auto root = another_client();
+  ASSERT_TRUE(
+      root->control("CREATE USER IF NOT EXISTS teller@localhost; GRANT ALL ON *.* TO teller@localhost; "
+                    "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM teller@localhost"));
+  std::string url = url_;
+  url.replace(url.find("root"), 4, "teller");
+  auto teller = sql::open(loop_.world(), url, dir_);
+  ASSERT_TRUE(teller) << teller.error().to_string();
+  Result<Branch> branch = run((*teller)->xa()->start({"hf1.c1.1.ro", "payment"}));
+  ASSERT_TRUE(branch);
+  ASSERT_EQ(*take(**branch, 1, 7), 1);
+  ASSERT_EQ(*run((*branch)->prepare()), XaVote::prepared);
+  ASSERT_TRUE(root->control("SET GLOBAL read_only = 1"));
+  const auto refused = run((*branch)->commit_prepared());
+  EXPECT_TRUE(root->control("SET GLOBAL read_only = 0"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::denied) << refused.error().to_string();
+  EXPECT_TRUE((*branch)->attached());
+  EXPECT_EQ(*run((*branch)->commit_prepared()), XaEnd::done);
+  EXPECT_EQ(amount(), 93);
+  branch->reset();
+  run((*teller)->close());
+}
+
 /// Checklist 28. The branch is in the log of the server: both ways of ending find it again, and its locks hold.
 TEST_F(XaTest, PreparedBranchesSurviveKill9OfTheServer) {
   const Xid keep{"hf1.c1.1.p", "payment"};
