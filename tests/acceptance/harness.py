@@ -16,6 +16,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from ports import reserve_port
+
 REGISTRY: dict = {}
 
 
@@ -198,7 +200,7 @@ class Server(Chain):
         self.log = context.folder / f"{name}.log"
         self.config = context.folder / f"{name}.toml"
         self.config.write_text(config)
-        self.ports: dict = {}
+        self.ports = {role: reserve_port() for role in self.roles}
         self.process = None
 
     def run_to_end(self, *arguments, limit_s=20):

@@ -9,9 +9,9 @@ same requests as the router does, let callbacks and look-ups settle, count what 
 import base64
 import json
 import os
+import pathlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +20,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "acceptance"))
+from ports import reserve_port  # noqa: E402
+
 ACCOUNT, TOKEN = "AC00000000000000000000000000000000", "holdfast-sandbox"
 AUTHORIZATION = "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
 POINTS = ["notifier.before_row", "notifier.after_row", "notifier.after_call", "notifier.after_record",
@@ -27,16 +30,10 @@ POINTS = ["notifier.before_row", "notifier.after_row", "notifier.after_call", "n
 EVENTS = 12
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Server:
     def __init__(self, binary, folder):
         self.binary, self.folder = binary, folder
-        self.phone, self.notifier = free_port(), free_port()
+        self.phone, self.notifier = reserve_port(), reserve_port()
         self.process = None
 
     def start(self, faults=""):
