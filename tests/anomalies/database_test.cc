@@ -87,22 +87,28 @@ class IsolationBase : public ::testing::Test {
     return value.value_or(-1);
   }
   struct Ended {
-    int done = 0, conflict = 0, other = 0;
+    int done = 0, conflict = 0, asked_again = 0;
     double seconds = 0;
   };
-  /// Asks for all of them at once.
+  /// Asks for all of them at once. The driver runs a batch again for three seconds; beyond, a busy machine's caller
+  /// hears `unavailable` and asks again, as callers do.
   Ended write_all(int count, const std::function<Work(int)>& unit) {
     Ended ended;
     const auto start = std::chrono::steady_clock::now();
     auto one = [&](int i) -> asio::awaitable<void> {
-      Work work = unit(i);
-      const Result<void> result = co_await db_->write(std::move(work));
+      constexpr int kTriesMax = 50;
+      Result<void> result = ok();
+      for (int tried = 0; tried < kTriesMax; ++tried) {
+        Work work = unit(i);
+        result = co_await db_->write(std::move(work));
+        if (result || result.error().code != Code::unavailable) break;
+        ++ended.asked_again;
+      }
       if (result) {
         ++ended.done;
       } else if (result.error().code == Code::conflict) {
         ++ended.conflict;
       } else {
-        ++ended.other;
         ADD_FAILURE() << result.error().to_string();
       }
     };
@@ -268,10 +274,10 @@ TEST_P(Isolation, ThroughputOfReadThenGuardedUpdate) {
   EXPECT_EQ(number("SELECT SUM(sold) FROM stock"), kUnits);
   fmt::print(
       "  {:<15} {} orders on {} items, all asked for at once, {}: {:.0f} orders/s, {} transactions rolled back and run "
-      "again\n",
+      "again, {} asked for again\n",
       GetParam().name, kUnits, kItems,
       GetParam().options == nullptr ? "synchronous=FULL" : "4 writers, binary log, sync_binlog=1",
-      kUnits / ended.seconds, rolled_back());
+      kUnits / ended.seconds, rolled_back(), ended.asked_again);
 }
 
 // ---- settings
