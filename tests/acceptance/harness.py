@@ -5,6 +5,7 @@ from http.client import HTTPException
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -300,20 +301,22 @@ class MariaDb:
         self.folder, self.name = context.folder / name, name
         self.folder.mkdir()
         self.socket, self.process = self.folder / "sock", None
-        self.user = ["--user=root"] if os.geteuid() == 0 else []
-        installed = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data",
+        # A server that starts removes what looks like a temporary table in its tmpdir, be it another server's.
+        (self.folder / "tmp").mkdir()
+        self.places = [f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/tmp",
+                       *(["--user=root"] if os.geteuid() == 0 else [])]
+        installed = subprocess.run(["mariadb-install-db", "--no-defaults", *self.places,
                                     "--auth-root-authentication-method=normal", "--skip-test-db",
-                                    "--innodb-log-file-size=64M", "--debug-no-sync", "--innodb-flush-method=nosync",
-                                    *self.user], capture_output=True, text=True)
+                                    "--innodb-log-file-size=64M", "--debug-no-sync", "--innodb-flush-method=nosync"],
+                                   capture_output=True, text=True)
         check(installed.returncode == 0, f"mariadb-install-db: {installed.stdout}{installed.stderr}")
         context.servers.append(self)
         self.start()
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(["/usr/sbin/mariadbd", *self.OPTIONS, *self.user, f"--socket={self.socket}",
-                                             f"--datadir={self.folder}/data"], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(["/usr/sbin/mariadbd", *self.OPTIONS, *self.places, f"--socket={self.socket}"],
+                                            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_for(f"{self.name} is ready", lambda: self.answers() or not self.alive())
         check(self.alive(), f"{self.name} ended: {self.tail()}")
 
@@ -405,7 +408,8 @@ class Cluster(Chain):
 class Context:
     def __init__(self, row_id, binary, rng, minutes=0):
         self.id, self.binary, self.random, self.minutes = row_id, binary, rng, minutes
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"hf-{row_id}-"))
+        # MariaDB takes a tmpdir with a ':' for two.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"hf-{re.sub('[^A-Za-z0-9._-]', '-', row_id)}-"))
         self.servers = []
 
     def serve(self, name="server", **options):
