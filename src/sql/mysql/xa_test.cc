@@ -56,6 +56,17 @@ class XaTest : public MysqlTest {
     prepared(xid, amount).reset();
     wait_until_detached(loop_, *another_client());
   }
+  /// The same database for a user whom `read_only` stops.
+  std::unique_ptr<Database> open_as_clerk(Connection& root) {
+    EXPECT_TRUE(
+        root.control("CREATE USER IF NOT EXISTS clerk@localhost; GRANT ALL ON *.* TO clerk@localhost; "
+                     "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM clerk@localhost"));
+    std::string url = url_;
+    url.replace(url.find("root"), 4, "clerk");
+    Result<std::unique_ptr<Database>> clerk = sql::open(loop_.world(), url, dir_);
+    EXPECT_TRUE(clerk) << clerk.error().to_string();
+    return std::move(*clerk);
+  }
   Result<XaEnd> commit(const Xid& xid) { return run(db_->xa()->commit(xid)); }
   Result<XaEnd> roll_back(const Xid& xid) { return run(db_->xa()->roll_back(xid)); }
   bool listed(const Xid& xid) {
@@ -327,35 +338,23 @@ TEST_F(XaTest, AReadOnlyServerKeepsTheBranch) {
   const Xid xid{"hf1.c1.1.o", "payment"};
   prepare(xid, 7);
   const auto root = another_client();
-  ASSERT_TRUE(
-      root->control("CREATE USER IF NOT EXISTS clerk@localhost; GRANT ALL ON *.* TO clerk@localhost; "
-                    "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM clerk@localhost"));
-  std::string url = url_;
-  url.replace(url.find("root"), 4, "clerk");
-  auto clerk = sql::open(loop_.world(), url, dir_);
-  ASSERT_TRUE(clerk) << clerk.error().to_string();
+  const auto clerk = open_as_clerk(*root);
   ASSERT_TRUE(root->control("SET GLOBAL read_only = 1"));
-  const auto refused = run((*clerk)->xa()->commit(xid));
+  const auto refused = run(clerk->xa()->commit(xid));
   EXPECT_TRUE(root->control("SET GLOBAL read_only = 0"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::denied) << refused.error().to_string();
-  const auto again = run((*clerk)->xa()->commit(xid));
+  const auto again = run(clerk->xa()->commit(xid));
   ASSERT_TRUE(again) << again.error().to_string();
   EXPECT_EQ(*again, XaEnd::done);
-  run((*clerk)->close());
+  run(clerk->close());
   EXPECT_EQ(amount(), 93);
 }
 
 TEST_F(XaTest, ItsOwnSessionKeepsABranchThatAReadOnlyServerRefusesToEnd) {
   const auto root = another_client();
-  ASSERT_TRUE(
-      root->control("CREATE USER IF NOT EXISTS teller@localhost; GRANT ALL ON *.* TO teller@localhost; "
-                    "REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM teller@localhost"));
-  std::string url = url_;
-  url.replace(url.find("root"), 4, "teller");
-  auto teller = sql::open(loop_.world(), url, dir_);
-  ASSERT_TRUE(teller) << teller.error().to_string();
-  Result<Branch> branch = run((*teller)->xa()->start({"hf1.c1.1.ro", "payment"}));
+  const auto clerk = open_as_clerk(*root);
+  Result<Branch> branch = run(clerk->xa()->start({"hf1.c1.1.ro", "payment"}));
   ASSERT_TRUE(branch);
   ASSERT_EQ(*take(**branch, 1, 7), 1);
   ASSERT_EQ(*run((*branch)->prepare()), XaVote::prepared);
@@ -368,7 +367,7 @@ TEST_F(XaTest, ItsOwnSessionKeepsABranchThatAReadOnlyServerRefusesToEnd) {
   EXPECT_EQ(*run((*branch)->commit_prepared()), XaEnd::done);
   EXPECT_EQ(amount(), 93);
   branch->reset();
-  run((*teller)->close());
+  run(clerk->close());
 }
 
 /// Checklist 28. The branch is in the log of the server: both ways of ending find it again, and its locks hold.
