@@ -67,8 +67,11 @@ def a27(context):
     check(endpoint.endswith("/2010-04-01/Accounts/{AccountSid}/Messages.json"), "the document's path")
     order_id = server.confirm()
     told(server, order_id)
-    delivery = show(server, "event", event_of(server, order_id))["facts"]["deliveries"][0]
-    request = delivery["attemptList"][0]["request"]
+    event_id = event_of(server, order_id)
+
+    def recorded():  # after the provider's answer, so after the customer was told
+        return show(server, "event", event_id)["facts"]["deliveries"][0]["attemptList"]
+    request = wait_for("the record of the attempt", recorded)[0]["request"]
     context.say(f"sent: {request}")
     check(request == f"POST {server.url('notifier')}/2010-04-01/Accounts/{ACCOUNT}/Messages.json", "the path sent")
 
