@@ -55,13 +55,14 @@ def check(condition, text):
 def wait_for(what, probe, limit_s=30.0, every_s=0.02):
     """Polls `probe` until it returns something true, and returns that. A bounded wait with a clear end, not a sleep."""
     end = time.monotonic() + limit_s
-    last = None
-    while time.monotonic() < end:
-        last = probe()
-        if last:
-            return last
+    while True:
+        last_look = time.monotonic() >= end  # however long we stood still ourselves, there is a look after the end
+        found = probe()
+        if found:
+            return found
+        if last_look:
+            raise Failure(f"{what}: not within {limit_s} s (last: {str(found)[:1500]})")
         time.sleep(every_s)
-    raise Failure(f"{what}: not within {limit_s} s (last: {str(last)[:1500]})")
 
 
 @dataclasses.dataclass
@@ -76,6 +77,7 @@ class Answer:
 
 BROKEN = (OSError, HTTPException)  # no whole answer: it may or may not have happened
 ASK_AGAIN = (202, 503)  # not decided, or not now: repeat with the same key
+READY_WITHIN_S = 120  # a first start on MariaDB installs servers, which the product itself gives a minute each
 
 
 def http(method, url, body=None, headers=None, timeout=20.0):
@@ -94,6 +96,20 @@ def http(method, url, body=None, headers=None, timeout=20.0):
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+
+def until_answered(place, limit_s=90, **order):
+    """As a buyer does: a broken connection, 503 and `not decided yet` are repeated with the same key; the answer."""
+    end, last = time.monotonic() + limit_s, None
+    while time.monotonic() < end:
+        try:
+            last = place(**order)
+            if last.status not in ASK_AGAIN:
+                return last
+        except BROKEN as broken:
+            last = broken
+        time.sleep(0.05)
+    raise Failure(f"order {order.get('key')} had no answer within {limit_s} s (last: {last})")
 
 
 def form(fields):
@@ -131,7 +147,7 @@ class Chain:
         body = {"buyer": buyer, "item": item, "quantity": quantity, "channel": channel, "phone": phone}
         return http("POST", self.url("shop", "/orders"), body, headers, timeout)
 
-    def place(self, card="card1", item=1, qty=1, key=None, timeout=20.0, **more):
+    def place(self, card="card1", item=1, qty=1, key=None, timeout=90.0, **more):
         """POST /placeOrder of the shop by two-phase commit."""
         headers = {"Idempotency-Key": key} if key else {}
         return http("POST", self.url("shop", "/placeOrder"), {"cardNo": card, "itemId": item, "qty": qty, **more}, headers,
@@ -145,17 +161,9 @@ class Chain:
         return json.loads(result.stdout)
 
     def confirm(self, **order):
-        """Places an order that must be confirmed; its id."""
-        answer = self.order(**order)
-        check(answer.status == 201, f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
-        return answer.json()["order_id"]
-
-    def confirm_again(self, **order):
-        """Repeats an order with its key until it is answered: it was confirmed, now or before; its id."""
-        def answered():
-            answer = self.order(**order)
-            return answer if answer.status not in ASK_AGAIN else None
-        answer = wait_for(f"an answer to {order.get('key')}", answered, every_s=0.1)
+        """Places an order until it is answered: it was confirmed, now or before; its id."""
+        order.setdefault("key", f"confirm-{self.context.random.getrandbits(64):016x}")
+        answer = until_answered(self.order, **order)
         check(answer.status in (200, 201), f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
         return answer.json()["order_id"]
 
@@ -236,7 +244,7 @@ class Server(Chain):
 
     def start(self, faults=""):
         self.spawn(faults)
-        wait_for(f"{self.name} is ready", lambda: self.ready.exists() or not self.alive())
+        wait_for(f"{self.name} is ready", lambda: self.ready.exists() or not self.alive(), READY_WITHIN_S)
         if not self.ready.exists():
             raise Failure(f"{self.name} exited with {self.process.returncode}: {self.tail()}")
         self.note_ports()
@@ -249,7 +257,7 @@ class Server(Chain):
     def start_or_die(self, faults):
         """Starts; true if it came up, false if it died on the way (fault points at start)."""
         self.spawn(faults)
-        wait_for(f"{self.name} is ready or dead", lambda: self.ready.exists() or not self.alive())
+        wait_for(f"{self.name} is ready or dead", lambda: self.ready.exists() or not self.alive(), READY_WITHIN_S)
         if self.ready.exists():
             self.note_ports()
         return self.ready.exists()
@@ -275,11 +283,11 @@ class Server(Chain):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def terminate(self, limit_s=15):
+    def terminate(self, limit_s=90):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(limit_s)
 
-    def wait_dead(self, limit_s=20):
+    def wait_dead(self, limit_s=90):
         wait_for(f"{self.name} dies", lambda: not self.alive(), limit_s)
         return self.process.returncode
 
@@ -317,7 +325,7 @@ class MariaDb:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(["/usr/sbin/mariadbd", *self.OPTIONS, *self.places, f"--socket={self.socket}"],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        wait_for(f"{self.name} is ready", lambda: self.answers() or not self.alive())
+        wait_for(f"{self.name} is ready", lambda: self.answers() or not self.alive(), READY_WITHIN_S)
         check(self.alive(), f"{self.name} ended: {self.tail()}")
 
     def answers(self):
@@ -329,7 +337,7 @@ class MariaDb:
                 return False
 
     def url(self, database):
-        return f"mysql://root@localhost/{database}?socket={self.socket}&create=1"
+        return f"mysql://root@localhost/{database}?socket={self.socket}&create=1&connect_timeout_ms=30000"
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -13,14 +13,15 @@ import re
 import sqlite3
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from harness import ASK_AGAIN, BROKEN, Failure, check, http, wait_for
+from harness import check, http, until_answered, wait_for
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "holdfast-sandbox"
 TOPIC = "ecommerce-orders"
+# For rows that count attempts: what answers stands on this machine, and may stand still for a while.
+PATIENT_ROUTER = {"router.request_timeout": "60s"}
 
 
 def scaled(context, document, default):
@@ -147,20 +148,6 @@ def plan_orders(rng, count, prefix="k", items=(1, 2, 3), channels=("sms", "whats
              "channel": rng.choice(channels), "phone": f"+1555{n:07d}"} for n in range(count)]
 
 
-def place_until_answered(server, plan, limit_s):
-    """As a buyer does: broken connections, 503 and `pending` are repeated with the same key until there is an answer."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        try:
-            answer = server.order(**plan, timeout=10)
-            if answer.status not in ASK_AGAIN:
-                return answer
-        except BROKEN:
-            pass
-        time.sleep(0.05)
-    raise Failure(f"order {plan['key']} had no answer within {limit_s} s")
-
-
 class Buyers:
     """Places the plans from several threads; `done` counts while it runs."""
 
@@ -172,7 +159,7 @@ class Buyers:
 
     def _place(self, server, plan, limit_s):
         try:
-            return place_until_answered(server, plan, limit_s)
+            return until_answered(server.order, limit_s, timeout=10, **plan)
         finally:
             self.done += 1
 

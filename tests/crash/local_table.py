@@ -5,7 +5,6 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "acceptance"))
-from harness import check  # noqa: E402
 from rows.local_message_table import QUICK, audit, wait_all_done  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from support import check_answers  # noqa: E402
@@ -13,7 +12,6 @@ from two_phase import Shoppers, carry_out, kill_plan, victims_of  # noqa: E402
 
 scenarios = Scenarios()
 SETTINGS = {**QUICK, "broker.client_expiry": "2s", "phone.step": "20ms", "phone.ring": "20ms", "notifier.retry_min": "50ms",
-            "notifier.looks": '["100ms", "300ms", "600ms"]',
             "shop.items": '["1;Espresso machine;49900;1000000", "2;Grinder;19900;1000000", "3;Kettle;7900;40"]'}
 
 
@@ -28,11 +26,11 @@ def random_kills(context, store, minutes):
     context.say(f"{len(blows)} blows in {sum(blow.after + blow.down for blow in blows):.0f} s")
     shoppers = Shoppers(cluster, context.random, make=order, place=cluster.order)
     carry_out(context, cluster, blows)
+    shoppers.wait_for_answers(50)
     answers = shoppers.stop()
     check_answers(context, answers.values())
     wait_all_done(cluster)
     audit(context, cluster)
-    check(len(answers) > 50, f"only {len(answers)} orders were answered")
 
 
 @scenarios.scenario("sqlite", "a store of its own for each service: every process")

@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "acceptance"))
 from harness import BROKEN, Todo, check, http, wait_for  # noqa: E402
+from ports import reserve_port  # noqa: E402
 from scenarios import Scenarios  # noqa: E402
 from support import Buyers, check_answers, check_told_exactly_once, plan_orders, transactions  # noqa: E402
 
@@ -57,9 +58,9 @@ class Tmpfs:
 @scenarios.scenario("port_taken", "a port that somebody else has")
 def port_taken(context):
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        port = reserve_port()
+        other.bind(("127.0.0.1", port))
         other.listen()
-        port = other.getsockname()[1]
         server = context.serve(start=False)
         server.ports["shop"] = port
         refused(context, server, "shop", str(port))
@@ -214,7 +215,7 @@ def clock_set_back(context):
     shown += [t["stored_at"] for t in transactions(server) if t["key"] == later]
     context.say(f"stored before {shown[0]}, after {shown[-1]}")
     check(shown[-1] < shown[0], "the clock was not set")
-    server.settle(30)
+    server.settle()
     context.say("set back while it ran:")
     check_told_exactly_once(context, server)
     http("POST", server.url("phone", "/control/faults"), {"mode": "429", "count": 10})
@@ -224,7 +225,7 @@ def clock_set_back(context):
     clock.set(-7200)
     server.start()
     check_answers(context, buyers.results())
-    server.settle(30)
+    server.settle()
     context.say("killed, set back by another hour, started:")
     check_told_exactly_once(context, server)
 

@@ -208,7 +208,7 @@ def survive_two_phase(context, role, fault, point, store, must_die):
     """The same for orders by two-phase commit: a process for each role, the fault in one of them."""
     cluster = context.cluster(shop="2pc", store=store, settings={**two_phase.QUICK, **two_phase.PLENTY, **point.settings})
     shoppers = strike(context, cluster, role, fault, must_die)
-    two_phase.settle(context, cluster, 30)
+    two_phase.settle(context, cluster)
     shoppers.check(context)
     shoppers.check_repetitions()
     two_phase.check_end(context, cluster)

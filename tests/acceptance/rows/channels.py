@@ -87,7 +87,7 @@ def a48(context):
         context.say(f"the third buyer's connection broke: {lost}")
     server.wait_dead()
     server.start()
-    crashed = server.confirm_again(buyer="unlucky", phone="+15550100013", key="crash-1")
+    crashed = server.confirm(buyer="unlucky", phone="+15550100013", key="crash-1")
     wait_for("two notices", lambda: len(notices(server)) == 2)
     server.settle()
     for one in customers(server):

@@ -11,7 +11,7 @@ def side_by_side(context):
     check(bench.exists(), f"{bench} is not built: ./dev build")
     report = context.folder / "modes.json"
     result = subprocess.run([bench, "modes", "--rounds", "1", "--seconds", "0.5", "--json", report, "--binary",
-                             context.binary], capture_output=True, text=True, timeout=240)
+                             context.binary], capture_output=True, text=True, timeout=900)
     check(result.returncode == 0, result.stderr[-2000:])
     for line in result.stdout.splitlines()[:3]:
         context.say(line)

@@ -8,14 +8,14 @@ import sqlite3
 import subprocess
 
 import harness
-from harness import ASK_AGAIN, BROKEN, MariaDb, check, http, row, wait_for
+from harness import MariaDb, check, http, row, until_answered, wait_for
+from ports import reserve_port
 from support import customers, scaled
 
 ACCOUNTS, OPENING = 8, 20_000
-QUICK = {"coordinator.retry_first": "20ms", "coordinator.retry_max": "300ms", "coordinator.prepare_timeout": "1s",
+QUICK = {"coordinator.retry_first": "20ms", "coordinator.retry_max": "300ms", "coordinator.prepare_timeout": "5s",
          "coordinator.notify_timeout": "1s", "coordinator.active_max": "3s", "broker.client_expiry": "2s",
-         "router.retry_first": "100ms", "router.retry_max": "500ms", "phone.step": "20ms", "notifier.retry_min": "50ms",
-         "notifier.looks": '["100ms", "300ms", "600ms"]'}
+         "router.retry_first": "100ms", "router.retry_max": "500ms", "phone.step": "20ms", "notifier.retry_min": "50ms"}
 
 
 class Program:
@@ -25,7 +25,7 @@ class Program:
         self.name, self.binary, self.options = name, binary, [f"--name={name}", *options]
         self.folder = context.folder / name
         self.folder.mkdir()
-        self.ready, self.log, self.port, self.process = self.folder / "ready", self.folder / "log", 0, None
+        self.ready, self.log, self.port, self.process = self.folder / "ready", self.folder / "log", reserve_port(), None
         context.servers.append(self)
         self.start()
 
@@ -35,14 +35,8 @@ class Program:
             self.process = subprocess.Popen([str(self.binary), *self.options, f"--port={self.port}", f"--data={self.folder}",
                                              f"--ready-file={self.ready}"], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
-        wait_for(f"{self.name} is ready", lambda: self.read_port() or not self.alive())
+        wait_for(f"{self.name} is ready", lambda: self.ready.exists() or not self.alive(), harness.READY_WITHIN_S)
         check(self.alive(), f"{self.name} ended: {self.tail()}")
-
-    def read_port(self):
-        text = self.ready.read_text() if self.ready.exists() else ""
-        if text.endswith("\n"):
-            self.port = int(text.rsplit(":", 1)[1])
-        return text.endswith("\n")
 
     def url(self, path=""):
         return f"http://127.0.0.1:{self.port}{path}"
@@ -111,17 +105,15 @@ class Banks:
         return seen
 
 
-def order(banks, plan):
-    """Until it is answered for good: 201, 200 or 409."""
-    headers, body = {"Idempotency-Key": plan["key"]}, {k: v for k, v in plan.items() if k != "key"}
+def ask(banks, key, body):
+    """Until it is answered for good: 201 or 200, or refused."""
+    def place(key):
+        return http("POST", banks.desk.url("/transfers"), body, {"Idempotency-Key": key})
+    return until_answered(place, 120, key=key)
 
-    def answered():
-        try:
-            answer = http("POST", banks.desk.url("/transfers"), body, headers)
-        except BROKEN:
-            return None
-        return None if answer.status in ASK_AGAIN else answer
-    return wait_for(f"an answer to {plan['key']}", answered, 120, every_s=0.1)
+
+def order(banks, plan):
+    return ask(banks, plan["key"], {name: value for name, value in plan.items() if name != "key"})
 
 
 def plan_transfers(rng, count):
@@ -140,7 +132,7 @@ def check_refusals(context, banks):
              '{"from":"a-1","to":"b-1","amount_minor":-5,"phone":"+15550100001"}': 400,
              '{"from":"a-1","to":"b-1","amount_minor":999999,"phone":"+15550100001"}': 409}
     for n, (body, status) in enumerate(cases.items()):
-        answer = http("POST", banks.desk.url("/transfers"), body, {"Idempotency-Key": f"bad{n}"})
+        answer = ask(banks, f"bad{n}", body)
         check(answer.status == status, f"{body}: {answer.status} {answer.body!r}")
     outside = http("POST", banks.banks["a"].url("/debit"), {"account": "a-1", "amount_minor": 1})
     check(outside.status == 403, f"a debit outside a transaction: {outside.status}")

@@ -6,16 +6,16 @@ import pathlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from harness import check, http, row, wait_for
+from harness import check, http, row, until_answered, wait_for
 from support import notices
-from two_phase import QUICK, mariadb, orders, settle, socket_of
+from two_phase import PATIENT, mariadb, settle, socket_of
 
 STOCK = [(1, 100, 20), (2, 150, 25), (3, 200, 18), (4, 10, 60)]
 ACCOUNTS = [("card1", 1000), ("card2", 2000), ("card3", 5000)]
 
 
 def serve(context, **options):
-    settings = {**QUICK, **options.pop("settings", {})}
+    settings = {**PATIENT, **options.pop("settings", {})}
     return context.serve(shop="2pc", settings=settings, **options)
 
 
@@ -81,7 +81,7 @@ def an_order(context, **options):
 
 @row("D1", "a simple shop with three services")
 def d1(context):
-    cluster = context.cluster(shop="2pc", settings=QUICK)
+    cluster = context.cluster(shop="2pc", settings=PATIENT)
     pids = {role: cluster[role].process.pid for role in ("shop", "payment", "inventory")}
     context.say(f"three processes, and a coordinator: {pids}")
     check(len(set(pids.values())) == 3, f"{pids}")
@@ -95,7 +95,7 @@ def d2(context):
     explained = server.run_to_end("config", "explain").stdout
     for port in ("9650", "9651", "9652"):
         check(f"port = {port}" in explained, f"{port} is no default port")
-    answer = placed(http("POST", server.url("shop", "/placeOrder"), '{"cardNo":"card1","itemId":1,"qty":2}'))
+    answer = placed(http("POST", server.url("shop", "/placeOrder"), '{"cardNo":"card1","itemId":1,"qty":2}', timeout=90))
     context.say(f"{answer.status} {answer.body.decode()}, x-b7a-xid: {xid(answer)}")
 
 
@@ -195,7 +195,8 @@ def d12(context):
 
 @row("D14", "two separate MySQL instances; one may be down")
 def d14(context):
-    server = serve(context, store="mariadb", settings={"two_phase.call_timeout": "1s", "shop.call_timeout": "1s"})
+    server = serve(context, store="mariadb", settings={"two_phase.call_timeout": "1s", "shop.call_timeout": "1s",
+                                                       "shop.answer_within": "5s"})
     folders = {name: server.data / "mariadb" / name for name in ("payment", "inventory")}
     context.say(f"two servers: {({name: server.mariadb_pid(name) for name in folders})}")
     check(server.mariadb_pid("payment") != server.mariadb_pid("inventory"), "one process")
@@ -203,7 +204,7 @@ def d14(context):
     server.kill_mariadb("payment")
     check(http("POST", server.url("inventory", "/inventory/getTotalPrice"),
                {"cardNo": "card1", "itemId": 1, "qty": 2}).body == b"40", "inventory needs payment's server")
-    wait_for("payment's server is back", lambda: server.place(qty=2, key="k1").status == 200)
+    check(until_answered(server.place, qty=2, key="k1").status == 200, "payment's server is back")
     settle(context, server)
     check(stock(server)[0][1] == 98 and accounts(server)[0][1] == 960, f"{stock(server)} {accounts(server)}")
 
@@ -302,9 +303,9 @@ def d23(context):
 
 @row("D24", "200 orders at once for the ten pieces of item 4")
 def d24(context):
-    server = serve(context, settings={"shop.answer_within": "60s"})
+    server = serve(context)
     with concurrent.futures.ThreadPoolExecutor(200) as pool:
-        answers = list(pool.map(lambda _: server.place(card="card3", item=4, timeout=90), range(200)))
+        answers = list(pool.map(lambda _: server.place(card="card3", item=4), range(200)))
     sold = [a for a in answers if a.status == 200]
     context.say(f"{len(sold)} sold, {sum(a.status == 409 for a in answers)} refused, "
                 f"{sum(a.status not in (200, 409) for a in answers)} other")
@@ -374,7 +375,7 @@ def d32(context):
 def d35(context):
     server = serve(context, faults="shop.tx_confirmed=crash:1")
     try:
-        server.place(qty=2, key="k1", timeout=10)
+        server.place(qty=2, key="k1")
     except OSError:
         pass
     server.wait_dead()
@@ -391,7 +392,7 @@ def d35(context):
 def d36(context):
     server = serve(context, faults="shop.tx_decided=crash:1")
     try:
-        server.place(qty=2, key="k1", timeout=10)
+        server.place(qty=2, key="k1")
     except OSError:
         pass
     server.wait_dead()
