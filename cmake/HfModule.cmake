@@ -26,8 +26,10 @@ function(hf_module name)
   set_property(GLOBAL APPEND_STRING PROPERTY HF_ARROWS "${name}: ${M_DEPS}\n")
 endfunction()
 
-# hf_test(base SOURCES a_test.cc … DEPS base … [LABEL conformance]): one executable per folder; every GoogleTest case is
-# a ctest of its own.
+# hf_test(base SOURCES a_test.cc … DEPS base … [LABEL conformance] [TIMEOUT 300]): one executable per folder; every
+# GoogleTest case is a ctest of its own.
+#   TIMEOUT: seconds for a case, 60 if it is not said. More than its own waits may take together on a slow machine: cases
+#   that start a database server have 300.
 function(hf_test name)
   cmake_parse_arguments(T "" "TIMEOUT;LABEL" "SOURCES;DEPS;PRIVATE" ${ARGN})
   if(NOT T_TIMEOUT)

@@ -114,7 +114,7 @@ Task<> kill_one(sys::World world, Config config) {
   const auto pid = sys::read_file(world.files, config.data + "/mariadb/all/pid");
   EXPECT_TRUE(pid);
   ::kill(static_cast<pid_t>(std::stol(*pid)), SIGKILL);
-  const Monotonic limit = world.clock.now() + 20s;
+  const Monotonic limit = world.clock.now() + 60s;
   while (servers.trouble().empty() && world.clock.now() < limit) co_await world.clock.sleep_for(1ms);
   EXPECT_TRUE(servers.trouble().contains("all"));
   while (!servers.trouble().empty() && world.clock.now() < limit) co_await world.clock.sleep_for(1ms);

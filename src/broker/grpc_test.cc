@@ -49,7 +49,7 @@ class Served {
   Result<std::string> call(const std::string& method, const Request& request, const std::string& client = "client") {
     return loop.run_until_done(channel->call("/apache.rocketmq.v2.MessagingService/" + method,
                                              {{"x-mq-client-id", client}}, request.SerializeAsString(),
-                                             loop.world().clock.now() + 10s));
+                                             loop.world().clock.now() + 30s));
   }
   template <class Response, class Request>
   Response ask(const std::string& method, const Request& request) {
@@ -62,7 +62,7 @@ class Served {
   asio::awaitable<std::vector<pb::ReceiveMessageResponse>> receive(std::string group, std::string topic) {
     std::vector<pb::ReceiveMessageResponse> frames;
     auto stream = co_await channel->open_stream("/apache.rocketmq.v2.MessagingService/ReceiveMessage",
-                                                {{"x-mq-client-id", "client"}}, loop.world().clock.now() + 10s);
+                                                {{"x-mq-client-id", "client"}}, loop.world().clock.now() + 30s);
     EXPECT_TRUE(stream);
     EXPECT_TRUE(co_await (*stream)->write(test::SimBroker::receive_request(group, topic).SerializeAsString()));
     EXPECT_TRUE(co_await (*stream)->finish_writing());

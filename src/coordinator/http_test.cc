@@ -50,7 +50,7 @@ class OverHttp : public testing::Test {
     payment_at_.reset();
     order_at_.reset();
     coordinator_at_.reset();
-    EXPECT_TRUE(loop_.drain(5s));
+    EXPECT_TRUE(loop_.drain(30s));
     db_.reset();
     std::filesystem::remove_all(dir_);
   }
@@ -84,7 +84,7 @@ class OverHttp : public testing::Test {
     return gtrid;
   }
   asio::awaitable<bool> finishes(std::string gtrid) {
-    const Monotonic limit = loop_.world().clock.now() + 10s;
+    const Monotonic limit = loop_.world().clock.now() + 30s;
     while (loop_.world().clock.now() < limit) {
       const auto report = co_await initiator_->outcome(gtrid);
       if (report && report->finished) co_return true;

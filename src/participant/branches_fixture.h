@@ -93,7 +93,7 @@ class BranchesTest : public ::testing::Test {
   }
   ~BranchesTest() override {
     close();
-    EXPECT_TRUE(loop_.drain(5s));
+    EXPECT_TRUE(loop_.drain(30s));
     std::filesystem::remove_all(dir_);
   }
 
@@ -147,6 +147,15 @@ class BranchesTest : public ::testing::Test {
     return all ? *all : std::vector<Heuristic>();
   }
   std::string stock(std::int64_t item = 1) { return stock_of(loop_, *db_, item); }
+  /// Lets the loop run until it is. False: not within 30 s.
+  template <class Condition>
+  bool wait_for(Condition met) {
+    sys::Clock& clock = loop_.world().clock;
+    for (const Monotonic end = clock.now() + 30s; !met() && clock.now() < end;) {
+      loop_.run_until_done(clock.sleep_for(5ms));
+    }
+    return met();
+  }
 
   std::string dir_;
   sys::Loop loop_;

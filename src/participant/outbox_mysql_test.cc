@@ -19,8 +19,9 @@ class OutboxOnMariaDb : public ::testing::Test {
  protected:
   OutboxOnMariaDb() : broker_(loop_.world().clock), tasks_(loop_.executor(), loop_.world().clock) {
     broker_.takes = 0ms;
-    database_ = std::move(
-        sql::open(loop_.world(), sql::mysql::fresh_url(fmt::format("writers={}", kWriters)), "/unused").value());
+    // Long for a lock: who stalls while the others wait for his row does not fail them.
+    const std::string url = sql::mysql::fresh_url(fmt::format("writers={}&lock_timeout_ms=9000", kWriters));
+    database_ = std::move(sql::open(loop_.world(), url, "/unused").value());
     const std::vector<std::string> statements = {"CREATE TABLE orders (id VARCHAR(64) NOT NULL PRIMARY KEY)",
                                                  std::string(kBarrierTable)};
     const std::vector<sql::Migration> tables = {{1, "test", statements}};

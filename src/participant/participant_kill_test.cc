@@ -74,7 +74,7 @@ class ParticipantKillTest : public ::testing::Test {
     auto db = std::move(*sql::open(loop.world(), "sqlite:test.db", dir_));
     look(loop, *db);
     loop.run_until_done(db->close());
-    EXPECT_TRUE(loop.drain(5s));
+    EXPECT_TRUE(loop.drain(30s));
   }
   /// After kill().
   std::string stock() {
@@ -126,7 +126,7 @@ class ParticipantKillTest : public ::testing::Test {
                         two_phase::register_url(fmt::format("http://127.0.0.1:{}", coordinator_->port()), kTx));
     request.body = std::move(body);
     const Result<net::HttpResponse> answer =
-        loop_.run_until_done(client_.send(std::move(request), url, loop_.world().clock.now() + 5s));
+        loop_.run_until_done(client_.send(std::move(request), url, loop_.world().clock.now() + 30s));
     return answer ? fmt::format("{} {}", answer->status, answer->body) : std::string(to_string(answer.error().code));
   }
   std::string take_three() { return post(fmt::format("http://127.0.0.1:{}/take", port_), "1 3"); }
@@ -197,7 +197,7 @@ TEST_F(ParticipantKillTest, AfterItsVoteItAsks) {
   outcome_ = encode(report);
   start();
   // A second prepare answers `committed` once it has asked.
-  const Monotonic end = loop_.world().clock.now() + 10s;
+  const Monotonic end = loop_.world().clock.now() + 30s;
   while (prepare() != kCommitted && loop_.world().clock.now() < end)
     loop_.run_until_done(loop_.world().clock.sleep_for(10ms));
   kill();

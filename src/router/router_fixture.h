@@ -14,6 +14,7 @@
 #include "router/router.h"
 #include "router/sigv4.h"
 #include "sys/loop.h"
+#include "sys/wait.h"
 
 namespace hf::router {
 
@@ -30,9 +31,10 @@ class RouterTest : public ::testing::Test {
     config_.notifier_url = "http://127.0.0.1:" + std::to_string(sink_port_);
     config_.retry_first = 2ms;
     config_.retry_max = 8ms;
-    config_.request_timeout = 1s;
+    config_.request_timeout = 30s;  // nothing is sent twice because a machine stood still
   }
   ~RouterTest() override {
+    let_go();
     stop();
     close_sink();
     loop_.run_until_done(db_->close());
@@ -60,8 +62,7 @@ class RouterTest : public ::testing::Test {
     options.port = port;
     options.http = [this](net::HttpRequest request) -> asio::awaitable<net::HttpResponse> {
       seen_.push_back(request);
-      const Duration wait = hold_ ? hold_(request) : Duration::zero();
-      if (wait > Duration::zero()) co_await world_.clock.sleep_for(wait);
+      while (hold_ && hold_(request)) co_await let_go_.wait();
       co_return answer_(request);
     };
     sink_ = net::Listener::start(world_, std::move(options)).value();
@@ -71,6 +72,11 @@ class RouterTest : public ::testing::Test {
     if (!sink_) return;
     loop_.run_until_done(sink_->drain(world_.clock.now()));
     sink_.reset();
+  }
+
+  void let_go() {
+    hold_ = nullptr;
+    let_go_.notify_all();
   }
 
   // What a message of the shop looks like.
@@ -96,7 +102,7 @@ class RouterTest : public ::testing::Test {
     return std::move(**found);
   }
   /// The event's story once nothing of it is pending any more.
-  EventStory settled(const std::string& event_id, Duration limit = 5s) {
+  EventStory settled(const std::string& event_id, Duration limit = 30s) {
     const Monotonic deadline = world_.clock.now() + limit;
     for (;;) {
       EventStory now = story(event_id);
@@ -159,7 +165,8 @@ class RouterTest : public ::testing::Test {
   Answer answer_ = [](const net::HttpRequest&) {
     return net::HttpResponse::json(201, R"({"sid":"SM00000000000000000000000000000001"})");
   };
-  std::function<Duration(const net::HttpRequest&)> hold_;
+  std::function<bool(const net::HttpRequest&)> hold_;  ///< which requests get no answer until let_go()
+  sys::Event let_go_{world_.clock};
   std::vector<net::HttpRequest> seen_;
   std::unique_ptr<net::Listener> sink_;
   std::uint16_t sink_port_ = 0;

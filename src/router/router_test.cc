@@ -176,26 +176,24 @@ TEST_F(RouterTest, MoreThanFitsInMemoryIsDeliveredAllTheSame) {
 TEST_F(RouterTest, ASlowDestinationHoldsBackNobody) {
   config_.concurrency_per_destination = 2;
   start();
-  hold_ = [](const net::HttpRequest& request) {
-    return request.target.ends_with("/Calls.json") ? Duration(500ms) : Duration::zero();
-  };
+  hold_ = [](const net::HttpRequest& request) { return request.target.ends_with("/Calls.json"); };
   std::vector<std::string> slow, fast;
   for (int i = 0; i < 4; ++i) slow.push_back(receive("s-" + std::to_string(i), order("1", "\"voice\"")).value());
-  const Monotonic begin = world_.clock.now();
   for (int i = 0; i < 10; ++i) fast.push_back(receive("f-" + std::to_string(i), order("1", "\"sms\"")).value());
   for (const std::string& id : fast) EXPECT_EQ(settled(id).deliveries[0].delivery.state, delivered);
-  EXPECT_LT(world_.clock.now() - begin, 450ms);
-  EXPECT_EQ(story(slow.back()).deliveries[0].delivery.state, DeliveryState::pending);
+  for (const std::string& id : slow) EXPECT_EQ(story(id).deliveries[0].delivery.state, DeliveryState::pending);
+  let_go();
   for (const std::string& id : slow) EXPECT_EQ(settled(id).deliveries[0].delivery.state, delivered);
 }
 
 TEST_F(RouterTest, ATimeoutIsRepeatedWithTheSameId) {
   config_.request_timeout = 100ms;
   start();
-  hold_ = [this](const net::HttpRequest&) { return seen_.size() == 1 ? Duration(250ms) : Duration::zero(); };
+  hold_ = [this](const net::HttpRequest&) { return seen_.size() == 1; };
   const EventStory story = settled(receive("m-1", order("7", "\"sms\"")).value());
-  ASSERT_EQ(seen_.size(), 2u);
-  EXPECT_EQ(header(seen_[0], "X-Holdfast-Event-Id"), header(seen_[1], "X-Holdfast-Event-Id"));
+  ASSERT_GE(seen_.size(), 2u);
+  for (const net::HttpRequest& again : seen_)
+    EXPECT_EQ(header(again, "X-Holdfast-Event-Id"), header(seen_[0], "X-Holdfast-Event-Id"));
   EXPECT_EQ(story.deliveries[0].attempts[0].status, 0);
   EXPECT_NE(story.deliveries[0].attempts[0].error, "");
   EXPECT_EQ(story.deliveries[0].delivery.state, delivered);
@@ -226,7 +224,7 @@ TEST_F(RouterTest, AMessageIsAcknowledgedOnceItIsDurable) {
   };
   broker.deliver(
       {message("m-1", order("7", "\"sms\"")), message("m-2", "not json"), message("m-1", order("7", "\"sms\""))});
-  const Monotonic deadline = world_.clock.now() + 5s;
+  const Monotonic deadline = world_.clock.now() + 30s;
   while ((broker.acks.size() < 2 || broker.changes.empty()) && world_.clock.now() < deadline) turn(1ms);
   EXPECT_EQ(broker.acks.size(), 2u);
   EXPECT_EQ(broker.changes.size(), 1u) << "what is no event goes back";

@@ -68,7 +68,7 @@ TEST_P(Substrate, AFailedUnitTakesOnlyItselfBack) {
     if (!result && result.error().code == Code::conflict) ++conflicts;
   };
   for (int i = 0; i < 50; ++i) asio::co_spawn(loop_.executor(), one(i), asio::detached);
-  ASSERT_TRUE(loop_.drain(10s));
+  ASSERT_TRUE(loop_.drain(60s));
   EXPECT_EQ(done, 10);
   EXPECT_EQ(conflicts, 40);
   EXPECT_EQ(number("SELECT count(*) FROM t"), 20);
@@ -91,7 +91,7 @@ TEST_P(Substrate, CallersOfOneBatchResumeTogetherOnTheirStrand) {
     if (result && *result == 1) ++done;
   };
   for (int i = 0; i < 1000; ++i) asio::co_spawn(loop_.executor(), one(i), asio::detached);
-  ASSERT_TRUE(loop_.drain(10s));
+  ASSERT_TRUE(loop_.drain(60s));
   EXPECT_EQ(done, 1000);
   EXPECT_LT(commits.value() - before, 500) << "group commit does not group";
 }
@@ -202,7 +202,7 @@ TEST_P(Substrate, AReadSeesOneState) {
   };
   asio::co_spawn(loop_.executor(), writer(), asio::detached);
   asio::co_spawn(loop_.executor(), reader(), asio::detached);
-  ASSERT_TRUE(loop_.drain(20s));
+  ASSERT_TRUE(loop_.drain(60s));
 }
 
 TEST_P(Substrate, InsertIfAbsentLeavesWhatIsThere) {

@@ -11,6 +11,7 @@
 #include "oceanbase/stub.h"
 #include "sql/database.h"
 #include "sql/mysql/local_server.h"
+#include "sql/mysql/slow_machine.h"
 #include "sys/loop.h"
 
 namespace hf::anomalies {
@@ -59,7 +60,8 @@ class IsolationBase : public ::testing::Test {
   }
   Result<void> open(const Store& store) {
     const std::string name = fresh_name();
-    return open_url(store.options == nullptr ? "sqlite:" + name + ".db" : server->url(name, store.options));
+    if (store.options == nullptr) return open_url("sqlite:" + name + ".db");
+    return open_url(server->url(name, sql::mysql::patient(store.options)));
   }
   Result<void> open_url(const std::string& url) {
     HF_TRY(db_, sql::open(loop_.world(), url, folder));

@@ -14,6 +14,7 @@
 
 #include "oceanbase/stub.h"
 #include "sql/mysql/local_server.h"
+#include "sql/mysql/slow_machine.h"
 
 namespace hf::oceanbase {
 namespace {
@@ -44,7 +45,7 @@ int stand(std::string_view flavour, const std::string& folder, char** command) {
     fmt::print(stderr, "{}\n", server.error().to_string());
     return kFailed;
   }
-  std::string url = (*server)->url("{}");
+  std::string url = (*server)->url("{}", sql::mysql::patient());
   std::unique_ptr<Stub> stub;
   if (flavour == "oceanbase") {
     Result<std::unique_ptr<Stub>> started = Stub::start({.upstream_socket = (*server)->socket()});

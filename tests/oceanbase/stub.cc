@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "oceanbase/session.h"
+#include "sql/mysql/slow_machine.h"
 
 namespace hf::oceanbase {
 namespace {
@@ -115,8 +116,8 @@ void Stub::serve(int client, int upstream) {
 
 std::string Stub::url(const std::string& database, const std::string& more_options) const {
   const std::string cluster = options_.is_proxy ? fmt::format("%23{}", kCluster) : "";
-  return fmt::format("mysql://{}%40{}{}:{}@127.0.0.1:{}/{}?create=1{}{}", kUser, kTenant, cluster, kPassword, port_,
-                     database, more_options.empty() ? "" : "&", more_options);
+  return fmt::format("mysql://{}%40{}{}:{}@127.0.0.1:{}/{}?create=1&{}", kUser, kTenant, cluster, kPassword, port_,
+                     database, sql::mysql::patient(more_options));
 }
 
 void Stub::play(Fault fault) {

@@ -62,6 +62,7 @@ class Stub {
   Stub& operator=(const Stub&) = delete;
 
   /// "mysql://app%40shop%23c1:secret@127.0.0.1:port/<database>?create=1&…": with the cluster only if it is a proxy.
+  /// Patient (sql/mysql/slow_machine.h).
   std::string url(const std::string& database, const std::string& more_options = "") const;
   std::uint16_t port() const { return port_; }
 

@@ -9,6 +9,7 @@
 
 #include "net/listener.h"
 #include "sql/mysql/local_server.h"
+#include "sql/mysql/slow_machine.h"
 #include "sys/loop.h"
 #include "sys/wait.h"
 #include "two_phase/services.h"
@@ -33,7 +34,9 @@ class Servers {
     inventory.reset();
     std::filesystem::remove_all(folder_);
   }
-  std::string fresh(sql::mysql::LocalServer& server) { return server.url(fmt::format("shop{}", ++databases_)); }
+  std::string fresh(sql::mysql::LocalServer& server) {
+    return server.url(fmt::format("shop{}", ++databases_), sql::mysql::patient());
+  }
 
  private:
   Servers() : folder_(fresh_folder()) {
@@ -97,7 +100,7 @@ class RealShop : public ::testing::Test {
     ASSERT_TRUE(started) << started.error().to_string();
   }
 
-  /// Over HTTP.
+  /// Over HTTP. Waits longer than any order may take.
   asio::awaitable<net::HttpResponse> ask(std::string method, std::string url, std::string body = "",
                                          net::HttpHeaders headers = {}) {
     net::HttpRequest request;
@@ -105,7 +108,7 @@ class RealShop : public ::testing::Test {
     request.body = std::move(body);
     request.headers = std::move(headers);
     Result<net::HttpResponse> answer =
-        co_await http->send(std::move(request), std::move(url), loop.world().clock.now() + 60s);
+        co_await http->send(std::move(request), std::move(url), loop.world().clock.now() + 150s);
     co_return answer ? std::move(*answer) : net::HttpResponse::text(599, answer.error().to_string());
   }
   net::HttpResponse call(std::string method, std::string url, std::string body = "", net::HttpHeaders headers = {}) {

@@ -101,10 +101,10 @@ LocalServer::LocalServer(LocalServerOptions options) : options_(std::move(option
 Result<std::unique_ptr<LocalServer>> LocalServer::start(LocalServerOptions options) {
   std::unique_ptr<LocalServer> server(new LocalServer(std::move(options)));
   HF_TRY(server->make_folder());
-  if (server->options_.tcp) {
+  HF_TRY(server->install());
+  if (server->options_.tcp) {  // as late as can be: until the server binds it, anybody may
     HF_TRY(server->port_, free_port());
   }
-  HF_TRY(server->install());
   HF_TRY(server->launch());
   return server;
 }

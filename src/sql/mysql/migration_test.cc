@@ -75,7 +75,7 @@ TEST_F(MysqlMigrationTest, ProcessesThatStartAtOnceMigrateOnce) {
     if (migrated) ++done;
   };
   for (const auto& db : databases) asio::co_spawn(loop_.executor(), one(*db), asio::detached);
-  ASSERT_TRUE(loop_.drain(20s));
+  ASSERT_TRUE(loop_.drain(60s));
   EXPECT_EQ(done, 4);
   EXPECT_EQ(number("SELECT COUNT(*) FROM a"), 2);
   for (const auto& db : databases) run(db->close());

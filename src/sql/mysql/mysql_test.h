@@ -5,8 +5,10 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <functional>
 
 #include "sql/mysql/connection.h"
+#include "sql/mysql/slow_machine.h"
 #include "sql/mysql/test_server.h"
 #include "sql/test_database.h"
 
@@ -16,6 +18,12 @@ class MysqlTest : public DatabaseTest {
  protected:
   explicit MysqlTest(const std::string& options = "") : DatabaseTest(fresh_url(options)) {}
 
+  /// The same database with further options: of one that is there twice the last counts.
+  Result<void> reopen(const std::string& options) {
+    if (db_) close();
+    url_ += "&" + options;
+    return open();
+  }
   static std::unique_ptr<Connection> connect(const std::string& url, Purpose purpose = Purpose::write) {
     Result<Settings> settings = parse_url(url);
     HF_ASSERT(settings.has_value());
@@ -42,6 +50,15 @@ class MysqlTest : public DatabaseTest {
   template <class T>
   T run(asio::awaitable<T> task) {
     return loop_.run_until_done(std::move(task));
+  }
+  /// Lets the loop run until `what` holds. False: not within 30 s.
+  bool eventually(const std::function<bool()>& what) {
+    sys::Clock& clock = loop_.world().clock;
+    for (const Monotonic end = clock.now() + 30s; !what();) {
+      if (clock.now() >= end) return false;
+      run(clock.sleep_for(5ms));
+    }
+    return true;
   }
 };
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/assert.h"
+#include "sql/mysql/slow_machine.h"
 
 namespace hf::sql::mysql {
 namespace {
@@ -40,9 +41,9 @@ std::string fresh_url(const std::string& more_options) {
   static int databases = 0;
   if (const char* server = std::getenv("HF_TEST_DATABASE")) {
     const std::string url = fmt::format(fmt::runtime(server), fmt::format("s{}_{}", ::getpid(), ++databases));
-    return more_options.empty() ? url : url + "&" + more_options;
+    return url + "&" + patient(more_options);
   }
-  return test_server().url(fmt::format("test{}", ++databases), more_options);
+  return test_server().url(fmt::format("test{}", ++databases), patient(more_options));
 }
 
 namespace {

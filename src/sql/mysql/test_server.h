@@ -10,7 +10,8 @@ namespace hf::sql::mysql {
 
 /// Started on first use, in a folder of its own; ends with the process. Runs when this returns, whatever a test did.
 LocalServer& test_server();
-/// "mysql://…" of a database that nobody else has: there, or on the server that HF_TEST_DATABASE names (test_url.h).
+/// "mysql://…" of a database that nobody else has: there, or on the server that HF_TEST_DATABASE names (test_url.h). It
+/// is patient (slow_machine.h).
 std::string fresh_url(const std::string& more_options = "");
 /// Until no prepared branch of the server belongs to a session any more. In a test, connections are closed and their
 /// branches ended within a millisecond, which is when XA COMMIT may say OK and do nothing (sql/xa.h).

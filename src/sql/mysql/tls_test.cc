@@ -5,6 +5,7 @@
 
 #include "sql/mysql/connection.h"
 #include "sql/mysql/local_server.h"
+#include "sql/mysql/slow_machine.h"
 
 namespace hf::sql::mysql {
 namespace {
@@ -40,7 +41,7 @@ class TlsTest : public ::testing::Test {
   }
   static Result<std::string> cipher(const std::string& options) {
     HF_TRY(const Settings settings,
-           parse_url(fmt::format("mysql://root@127.0.0.1:{}/mysql?{}", server_->port(), options)));
+           parse_url(fmt::format("mysql://root@127.0.0.1:{}/mysql?{}", server_->port(), patient(options))));
     HF_TRY(const auto connection, Connection::open(settings, Purpose::read));
     HF_TRY(const Rows rows, connection->control_query("SHOW STATUS LIKE 'Ssl_cipher'"));
     return rows.at(0).text(1);
@@ -65,7 +66,8 @@ TEST_F(TlsTest, EachWayToConnect) {
 
 /// Writing to it must not end the process (SIGPIPE).
 TEST_F(TlsTest, AServerThatIsGone) {
-  const Settings settings = *parse_url(fmt::format("mysql://root@127.0.0.1:{}/mysql?tls=require", server_->port()));
+  const Settings settings =
+      *parse_url(fmt::format("mysql://root@127.0.0.1:{}/mysql?{}", server_->port(), patient("tls=require")));
   std::vector<std::unique_ptr<Connection>> connections;
   for (int i = 0; i < 4; ++i) {
     auto connection = Connection::open(settings, Purpose::write);

@@ -13,6 +13,7 @@
 #include "sql/database.h"
 #include "sql/mysql/commit_marker.h"
 #include "sql/mysql/local_server.h"
+#include "sql/mysql/slow_machine.h"
 #include "sys/loop.h"
 
 namespace hf::sql::mysql {
@@ -32,7 +33,7 @@ class UndurableTest : public ::testing::Test {
     ::unsetenv("LD_PRELOAD");
     HF_ASSERT(server.has_value());
     server_ = std::move(*server);
-    db_ = std::move(*sql::open(loop_.world(), server_->url("test"), folder_));
+    db_ = std::move(*sql::open(loop_.world(), server_->url("test", patient()), folder_));
     const std::vector<Migration> tables = {{1, "orders", {"CREATE TABLE orders (id INTEGER PRIMARY KEY)"}}};
     EXPECT_TRUE(loop_.run_until_done(db_->migrate("test", tables)));
   }
@@ -53,7 +54,7 @@ class UndurableTest : public ::testing::Test {
     ASSERT_TRUE(server_->start_again());
   }
   std::unique_ptr<Connection> connect() {
-    return std::move(*Connection::open(*parse_url(server_->url("test")), Purpose::resolve));
+    return std::move(*Connection::open(*parse_url(server_->url("test", patient())), Purpose::resolve));
   }
   /// Runs `statement` in a transaction of another client, whose COMMIT then stands still.
   std::thread commit_and_stand(Connection& client, const std::string& statement) {

@@ -88,9 +88,13 @@ TEST_F(XaTest, ItsOwnSessionEndsABranchAndIsUsedAgain) {
   EXPECT_EQ(run(branch->commit_prepared()).error().code, Code::unavailable) << "it has nothing to say any more";
   EXPECT_EQ(*run(prepared(xid, 30)->roll_back_prepared()), XaEnd::done);
   EXPECT_EQ(amount(), 70);
-  const auto sessions = another_client()->control_query(
-      "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()");
-  EXPECT_LE(sessions->size(), 4U) << "writer, reader, and one each for branches and for ending those of others";
+  const auto watcher = another_client();
+  const auto sessions = [&] {  // the server takes its time to forget one that was closed
+    return watcher->control_query(
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()");
+  };
+  EXPECT_TRUE(eventually([&] { return sessions()->size() <= 4; }))
+      << "writer, reader, and one each for branches and for ending those of others; not " << sessions()->size();
 }
 
 /// What the rule of sql/xa.h comes from. COM_RESET_CONNECTION leaves a session for good where its end is for some
@@ -241,6 +245,8 @@ TEST_F(XaTest, ALockWaitFailsTheBranchAndNothingElse) {
 }
 
 TEST_F(XaTest, ADeadlockLeavesOneBranchAlive) {
+  // One that had waited for 1 s before the other begins to would be given up for that, and then the other, too.
+  ASSERT_TRUE(reopen("lock_timeout_ms=9000"));
   Result<Branch> a = start({"hf1.c1.1.k", "a"}), b = start({"hf1.c1.1.k", "b"});
   ASSERT_TRUE(a);
   ASSERT_TRUE(b);
@@ -255,7 +261,7 @@ TEST_F(XaTest, ADeadlockLeavesOneBranchAlive) {
   };
   asio::co_spawn(loop_.executor(), cross(**a, 2, results[0]), asio::detached);
   asio::co_spawn(loop_.executor(), cross(**b, 1, results[1]), asio::detached);
-  ASSERT_TRUE(loop_.drain(10s));
+  ASSERT_TRUE(loop_.drain(30s));
   ASSERT_TRUE(results[0] && results[1]);
   EXPECT_NE(results[0]->has_value(), results[1]->has_value()) << "exactly one is the victim";
   const bool a_lives = results[0]->has_value();
@@ -326,7 +332,7 @@ TEST_F(XaTest, OfTwoEndsExactlyOneIsDone) {
     };
     asio::co_spawn(loop_.executor(), end(true), asio::detached);
     asio::co_spawn(loop_.executor(), end(false), asio::detached);
-    ASSERT_TRUE(loop_.drain(10s));
+    ASSERT_TRUE(loop_.drain(30s));
     ASSERT_EQ(ends.size(), 2U);
     EXPECT_EQ(std::ranges::count(ends, XaEnd::done), 1) << i;
     const auto other = std::ranges::count(ends, XaEnd::absent) + std::ranges::count(ends, XaEnd::attached);

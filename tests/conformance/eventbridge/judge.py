@@ -103,7 +103,7 @@ row("put_events judges each entry", put["FailedEntryCount"] == 2 and put["Entrie
     put["Entries"][2]["ErrorCode"] == "MalformedDetail", put)
 refused("eleven entries", "ValidationException", lambda: events.put_events(Entries=[entry] * 11), "less than or equal to 10")
 event_id = put["Entries"][0]["EventId"]
-for _ in range(200):
+for _ in range(1500):
     story = admin("/admin/router/events/" + event_id)
     if story["deliveries"] and story["deliveries"][0]["state"] != "pending":
         break

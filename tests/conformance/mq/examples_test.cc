@@ -96,7 +96,7 @@ TEST_P(Examples, AnOrderAndItsMessage) {
   EXPECT_TRUE(unknown->local_error);
   shop.orders["order-3"] = 1;
 
-  EXPECT_TRUE(rig_->eventually(10s, [&] { return heard.size() == 2; }));
+  EXPECT_TRUE(rig_->eventually(30s, [&] { return heard.size() == 2; }));
   EXPECT_THAT(heard, testing::UnorderedElementsAre("order order-1", "order order-3"));
   rig_->run(producer->close());
   rig_->run(consumer->close());

@@ -51,7 +51,8 @@ class GrpcRig final : public Rig {
   std::unique_ptr<Client> client() override {
     ClientConfig config;
     config.url = (tls_ ? "rocketmqs://127.0.0.1:" : "rocketmq://127.0.0.1:") + std::to_string(port_);
-    config.verify = false;  // the broker's certificate is its own
+    config.verify = false;         // the broker's certificate is its own
+    config.request_timeout = 30s;  // no request is repeated because a disk was slow
     config.reconnect_min = 200ms;
     config.reconnect_max = 400ms;
     return must(Client::make(world(), std::move(config)));

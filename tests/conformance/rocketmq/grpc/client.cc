@@ -160,7 +160,7 @@ Client::Received Client::receive(const std::string& group, const std::string& to
   request.mutable_invisible_duration()->set_seconds(invisible.count());
   request.mutable_long_polling_timeout()->set_seconds(polling.count());
   const auto start = std::chrono::steady_clock::now();
-  const auto call = context(polling + 5s);
+  const auto call = context(polling + 30s);
   const auto reader = stub_->ReceiveMessage(call.get(), request);
   Received received;
   for (pb::ReceiveMessageResponse frame; reader->Read(&frame);) {

@@ -43,7 +43,7 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   /// Headers of a call; deadline from now.
-  std::unique_ptr<grpc::ClientContext> context(std::chrono::milliseconds timeout = 5s) const;
+  std::unique_ptr<grpc::ClientContext> context(std::chrono::milliseconds timeout = 30s) const;
   pb::MessagingService::Stub& stub() { return *stub_; }
 
   /// Opens Telemetry, sends `settings`, and waits for the answer. The stream stays open until the client is destroyed.

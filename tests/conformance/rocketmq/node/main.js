@@ -155,6 +155,7 @@ const suites = (address) => {
       },
       async 'a push consumer acknowledges what succeeds and repeats what fails'() {
         const attempts = new Map();
+        let heardProbe = false;
         const consumer = new PushConsumer({
           ...base(address),
           consumerGroup: `conf-node-push-${run}`,
@@ -163,12 +164,18 @@ const suites = (address) => {
             async consume(view) {
               const n = (attempts.get(view.messageId) ?? 0) + 1;
               attempts.set(view.messageId, n);
+              heardProbe ||= view.keys[0] === 'probe';
               return view.keys[0] === 'fails-once' && n === 1 ? ConsumeResult.FAILURE : ConsumeResult.SUCCESS;
             },
           },
         });
         await consumer.startup();
-        await sleep(7000); // its first assignment scan, after which its group exists everywhere
+        // After its first assignment scan its group exists everywhere: it hears what is sent from then on.
+        for (let i = 0; i < 120 && !heardProbe; i++) {
+          await producer.send({ topic: normalTopic, tag: 'push', body: Buffer.from('probe'), keys: ['probe'] });
+          await sleep(500);
+        }
+        assert.ok(heardProbe, 'the group listens');
         const good = await producer.send({ topic: normalTopic, tag: 'push', body: Buffer.from('good'), keys: ['good'] });
         const bad = await producer.send({ topic: normalTopic, tag: 'push', body: Buffer.from('bad'), keys: ['fails-once'] });
         for (let i = 0; i < 300 && (attempts.get(bad.messageId) ?? 0) < 2; i++) await sleep(100);

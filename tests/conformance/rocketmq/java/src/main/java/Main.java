@@ -200,7 +200,11 @@ public final class Main {
                 })
                 .build();
         try {
-            Thread.sleep(7_000);
+            // After its first assignment scan its group exists everywhere: it hears what is sent from then on.
+            for (int i = 0; i < 120 && !attempts.containsKey("probe"); i++) {
+                producer.send(message(NORMAL_TOPIC, "probe").setTag("push").setKeys("probe").build());
+                Thread.sleep(500);
+            }
             for (String key : List.of("good", "fails-once")) {
                 producer.send(message(NORMAL_TOPIC, key).setTag("push").setKeys(key).build());
             }
