@@ -41,9 +41,12 @@ Task<> Outbox::start(const sql::Database& business, std::vector<std::string> bus
   }
   HF_CO_TRY(co_await impl_->store.open());
   for (std::string& table : business_tables) HF_CO_TRY(co_await impl_->store.expect_table(std::move(table)));
+  HF_CO_TRY(const std::int64_t taken_over, co_await impl_->store.take_over());
   impl_->relay.start();
-  log::info("participant.outbox.started",
-            {{"outbox", impl_->config.name}, {"database", impl_->database.url()}, {"owner", impl_->store.owner()}});
+  log::info("participant.outbox.started", {{"outbox", impl_->config.name},
+                                           {"database", impl_->database.url()},
+                                           {"owner", impl_->store.owner()},
+                                           {"taken_over", taken_over}});
   co_return ok();
 }
 

@@ -14,7 +14,8 @@ struct OutboxConfig {
   std::string name = "outbox";
   /// The relay looks for rows at least this often, for what nobody told it. 10 ms … 1 min
   Duration poll = 1s;
-  /// A claimed row belongs to its relay for so long; longer than a send may take (mq send_timeout). 1 s … 10 min
+  /// A claimed row belongs to its relay for so long; longer than a send may take (mq send_timeout). What a dead relay
+  /// had claimed waits for this where other processes may be at work on the table (MySQL). 1 s … 10 min
   Duration lease = 15s;
   /// Rows of one claim. 1 … 1 000
   std::size_t batch = 256;

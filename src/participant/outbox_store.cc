@@ -90,6 +90,11 @@ Result<std::int64_t> next_due(sql::Reader& reader, const char* state) {
   return next ? next->integer_or(0, 0) : 0;
 }
 
+/// Of the owners of this opening; empty where other processes may be owners beside us.
+std::string prefix_of(const sql::Database& database) {
+  return database.sole_opening().empty() ? "" : fmt::format("{}-", database.sole_opening());
+}
+
 bool is_open(std::string_view state) { return state == "pending" || state == "held" || state == "blocked"; }
 
 }  // namespace
@@ -98,9 +103,21 @@ OutboxStore::OutboxStore(sys::World& world, sql::Database& database, const Outbo
     : world_(world),
       database_(database),
       config_(config),
-      owner_(fmt::format("{}-{}", config.name.substr(0, 40), world.random.hex(8))) {}
+      owner_(fmt::format("{}{}-{}", prefix_of(database), config.name.substr(0, 30), world.random.hex(8))) {}
 
 Task<> OutboxStore::open() { co_return co_await database_.migrate("outbox", migrations()); }
+
+Task<std::int64_t> OutboxStore::take_over() {
+  const std::string ours = prefix_of(database_);
+  if (ours.empty()) co_return 0;
+  std::function<Result<std::int64_t>(sql::Transaction&)> work =
+      [this, like = ours + "%"](sql::Transaction& tx) {
+        return tx.execute(
+            "UPDATE outbox SET owner = '', due_at_us = ? WHERE state = 'pending' AND owner <> '' AND owner NOT LIKE ?",
+            {now_us(), like});
+      };
+  co_return co_await database_.write<std::int64_t>(std::move(work));
+}
 
 Task<> OutboxStore::expect_table(std::string table) {
   if (!is_name(table)) co_return Error{Code::invalid, fmt::format("\"{}\" is no table's name", table)};

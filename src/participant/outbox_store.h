@@ -51,6 +51,9 @@ class OutboxStore {
   OutboxStore(sys::World& world, sql::Database& database, const OutboxConfig& config);
 
   Task<> open();
+  /// Where nobody else can be at work on them, rows that a relay before us had claimed are due now, and not when their
+  /// lease ends. Completes with how many there were.
+  Task<std::int64_t> take_over();
   /// Error: invalid, if `table` is not in this database.
   Task<> expect_table(std::string table);
 
@@ -92,7 +95,7 @@ class OutboxStore {
   sys::World& world_;
   sql::Database& database_;
   const OutboxConfig& config_;
-  const std::string owner_;  ///< of this relay: the service's name and a random number
+  const std::string owner_;  ///< of this relay: its database's sole opening, the service's name, a random number
 };
 
 }  // namespace hf::participant

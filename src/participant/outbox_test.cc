@@ -271,6 +271,28 @@ TEST_F(OutboxTest, ItDiesAtEachStepAndAnotherTakesOver) {
   }
 }
 
+TEST_F(OutboxTest, WhatADeadProcessHadClaimedDoesNotWaitForItsLease) {
+  start();
+  const auto claimed_by = [&](const std::string& owner, const std::string& id) {
+    return write([&](sql::Transaction& tx) -> Result<void> {
+      HF_TRY(outbox_->put(tx, {.topic = "orders", .body = "{}", .id = id}));
+      HF_TRY(tx.execute("UPDATE outbox SET owner = ?, due_at_us = due_at_us + 15000000 WHERE id = ?", {owner, id}));
+      return ok();
+    });
+  };
+  ASSERT_TRUE(claimed_by(fmt::format("{}-shop-1", db_->sole_opening()), "o1"));
+  stop();
+  start();
+  sim_.run_for(config_.poll + 1s);
+  EXPECT_THAT(broker_.ids(), ElementsAre()) << "a relay of this process may be publishing it";
+  stop();
+  sim_.run_until_done(db_->close());
+  db_ = std::move(sql::open(sim_.world(), "sqlite:shop.db", "/data").value());
+  start();
+  sim_.run_for(5ms);
+  EXPECT_THAT(broker_.ids(), ElementsAre("o1"));
+}
+
 TEST_F(OutboxTest, ARowThatAwaitsItsReplyIsPublishedUntilItIsDone) {
   config_.redo_first = 10s;
   start();

@@ -83,6 +83,10 @@ class Database {
   /// Branches of global transactions (sql/xa.h), or nullptr where the database has none (SQLite; OceanBase by default).
   virtual XaResource* xa() { return nullptr; }
 
+  /// A word that no other opening of this database has, where one process at a time may open it to write (SQLite): what
+  /// carries another word was left by somebody who is gone. Empty where others may write beside us.
+  virtual std::string_view sole_opening() const { return {}; }
+
   /// Runs `work` in a transaction; completes when it is durable, and so is what it saw. If `work` fails, nothing of it
   /// remains and its error is returned. Errors of the commit itself: unavailable (certainly not committed), timeout
   /// (the answer was lost: it may be committed; look for a marker row), corrupt, exhausted (disk full: not committed;

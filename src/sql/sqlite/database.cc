@@ -74,6 +74,7 @@ Result<void> SqliteDatabase::connect() {
     }
     if (!lock) return std::move(lock).error();
     lock_ = std::move(*lock);
+    opening_ = world_.random.hex(4);
     if (vfs_) vfs_->begin(options_.path);
     HF_TRY(writer_, open_connection(Access::write));
   }

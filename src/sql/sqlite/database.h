@@ -27,6 +27,7 @@ class SqliteDatabase final : public Database {
   Task<> migrate(std::string component, std::vector<Migration> migrations) override;
   asio::awaitable<void> close() override;
   const std::string& url() const override { return url_; }
+  std::string_view sole_opening() const override { return opening_; }
 
  protected:
   Task<> write_erased(std::function<Result<void>(Transaction&)> work) override;
@@ -52,6 +53,7 @@ class SqliteDatabase final : public Database {
   const Options options_;
   const std::string url_;
   std::unique_ptr<sys::DirLock> lock_;
+  std::string opening_;  ///< with the lock; empty without
 
   std::unique_ptr<WorldVfs> vfs_;  ///< only where the world's files are not the operating system's
   std::unique_ptr<Connection> writer_;
