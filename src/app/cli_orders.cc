@@ -32,10 +32,10 @@ void add_show(CommandLine& line) {
   };
   add("order", "an order, from the click to the phone", console::show_order);
   auto* tx = show->add_subcommand("tx", "a transactional message, or a global transaction (ids begin with hf1.)");
-  auto http = std::make_shared<bool>(false), trace = std::make_shared<bool>(false);
+  auto http = std::make_shared<bool>(false);
   tx->add_option("id", *id, "its id")->required();
   tx->add_flag("--http", *http, "global transactions: the headers of the calls, too");
-  tx->add_flag("--trace", *trace, "global transactions: what ran beside what; always shown");
+  tx->add_flag("--trace")->description("global transactions: what ran beside what; always shown");
   line.on_client(tx, [id, http](AdminClient& client, Format format) {
     const bool global = id->starts_with(console::kGlobalTransactionPrefix);
     return global ? console::show_global_transaction(client, *id, *http, format)
