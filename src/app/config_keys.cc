@@ -96,7 +96,8 @@ void describe(ConfigSchema& schema, Config& config) {
       .text("database", config.outbox_database,
             "empty: where the orders are; another one is refused: one local transaction must hold order and message")
       .duration("poll", outbox.poll, 10ms, 1min, "the relay looks at least this often for rows that nobody told it of")
-      .duration("lease", outbox.lease, 1s, 10min, "a claimed row belongs to its relay for so long (on MySQL also to one that died)")
+      .duration("lease", outbox.lease, 1s, 10min,
+                "a claimed row belongs to its relay for so long (on MySQL also to one that died)")
       .integer("batch", outbox.batch, std::size_t{1}, std::size_t{1000}, "rows of one claim")
       .duration("retry_first", outbox.retry_first, 1ms, 1h, "wait after a failed try; doubles")
       .duration("retry_max", outbox.retry_max, 1ms, 1h, "its longest")

@@ -110,12 +110,11 @@ Task<> OutboxStore::open() { co_return co_await database_.migrate("outbox", migr
 Task<std::int64_t> OutboxStore::take_over() {
   const std::string ours = prefix_of(database_);
   if (ours.empty()) co_return 0;
-  std::function<Result<std::int64_t>(sql::Transaction&)> work =
-      [this, like = ours + "%"](sql::Transaction& tx) {
-        return tx.execute(
-            "UPDATE outbox SET owner = '', due_at_us = ? WHERE state = 'pending' AND owner <> '' AND owner NOT LIKE ?",
-            {now_us(), like});
-      };
+  std::function<Result<std::int64_t>(sql::Transaction&)> work = [this, like = ours + "%"](sql::Transaction& tx) {
+    return tx.execute(
+        "UPDATE outbox SET owner = '', due_at_us = ? WHERE state = 'pending' AND owner <> '' AND owner NOT LIKE ?",
+        {now_us(), like});
+  };
   co_return co_await database_.write<std::int64_t>(std::move(work));
 }
 
