@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "log/log.h"
+#include "sys/eventually.h"
 #include "sys/loop.h"
 
 namespace hf::log {
@@ -225,9 +226,8 @@ TEST(LogProcess, WaitersResumeOnTheStrandAndReadersReadElsewhere) {
       while (positions.size() > 500) positions.pop_front();
       log->remove_before(positions.front());
     }
-    // The reader's thread may not have had its turn yet.
-    const Monotonic limit = loop.world().clock.now() + 30s;
-    while (read <= 100 && loop.world().clock.now() < limit) co_await loop.world().clock.sleep_for(1ms);
+    EXPECT_TRUE(co_await sys::eventually(loop.world().clock, [&] { return read > 100; }))
+        << "the reader's thread did not have its turn";
     EXPECT_TRUE(co_await log->close());
   };
   loop.run_until_done(write());

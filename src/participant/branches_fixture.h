@@ -10,6 +10,7 @@
 
 #include "participant/branches.h"
 #include "sql/database.h"
+#include "sys/eventually.h"
 #include "sys/loop.h"
 
 namespace hf::participant {
@@ -147,14 +148,9 @@ class BranchesTest : public ::testing::Test {
     return all ? *all : std::vector<Heuristic>();
   }
   std::string stock(std::int64_t item = 1) { return stock_of(loop_, *db_, item); }
-  /// Lets the loop run until it is. False: not within 30 s.
   template <class Condition>
-  bool wait_for(Condition met) {
-    sys::Clock& clock = loop_.world().clock;
-    for (const Monotonic end = clock.now() + 30s; !met() && clock.now() < end;) {
-      loop_.run_until_done(clock.sleep_for(5ms));
-    }
-    return met();
+  bool eventually(Condition met) {
+    return sys::eventually(loop_, std::move(met));
   }
 
   std::string dir_;

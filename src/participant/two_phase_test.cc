@@ -374,7 +374,7 @@ TEST_F(TwoPhaseTest, InDoubtItAsksUntilItIsTold) {
                          net::HttpResponse::json(200, outcome_body(tx, Outcome::pending)),
                          net::HttpResponse::json(200, outcome_body(tx, outcome))};
     start({.secret = "s3cret", .ask_after = 20ms, .ask_max = 50ms});
-    EXPECT_TRUE(wait_for([&] { return in_doubt().empty(); }));
+    EXPECT_TRUE(eventually([&] { return in_doubt().empty(); }));
     EXPECT_EQ(stock(), want);
     ASSERT_GE(coordinator_.heard.size(), 3U);
     EXPECT_EQ(coordinator_.heard[0].method, "GET");
@@ -393,7 +393,7 @@ TEST_F(TwoPhaseTest, AnotherCoordinatorsAnswerIsNotBelieved) {
   }
   coordinator_.says = {net::HttpResponse::json(200, outcome_body(kTx, two_phase::Outcome::aborted, "elsewhere"))};
   start({.ask_after = 10ms, .ask_max = 20ms});
-  EXPECT_TRUE(wait_for([&] { return coordinator_.heard.size() >= 5; }));
+  EXPECT_TRUE(eventually([&] { return coordinator_.heard.size() >= 5; }));
   for (const net::HttpRequest& request : coordinator_.heard) {
     EXPECT_EQ(request.target, "/2pc/v1/tx/" + kTx + "/outcome");
   }

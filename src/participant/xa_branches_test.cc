@@ -453,7 +453,7 @@ TEST_F(XaBranchesTest, ABranchPreparedAfterWeVotedNoIsRolledBack) {
   wait_until_detached();
   open({.name = "inventory"}, url_);
   EXPECT_TRUE(in_doubt().empty()) << "it is decided";
-  EXPECT_TRUE(wait_for([&] { return prepared_at_server() == 0; })) << "it looks every 5 s";
+  EXPECT_TRUE(eventually([&] { return prepared_at_server() == 0; })) << "it looks every 5 s";
   EXPECT_EQ(stock(), "100/0/0");
 }
 
@@ -461,7 +461,7 @@ TEST_F(XaBranchesTest, AnActiveBranchIsGivenUpAfterItsTimeAndItsLocksAreFree) {
   close();
   open({.name = "inventory", .active_max = 100ms}, url_);
   EXPECT_EQ(run(kTx, take(1, 3)), "ok");
-  EXPECT_TRUE(wait_for([&] { return rows() > 0; }));
+  EXPECT_TRUE(eventually([&] { return rows() > 0; }));
   EXPECT_EQ(run(kTx, take(1, 3)), "conflict: this branch is aborted");
   EXPECT_EQ(prepare(kTx), "aborted: no prepare came in time");
   EXPECT_EQ(run(gtrid_of(2), take(1, 3)), "ok");
@@ -495,10 +495,8 @@ TEST_F(XaBranchesTest, ThreeKillsOfTheServerUnderLoadLoseNothing) {
       for (int i = 0; i < kWorkers; ++i) tasks.spawn("worker", worker(11 + i % kItems));
       // By what is done, not by time: a slow machine would be killed before it had done anything.
       const std::size_t wanted = committed.size() + 10 + loop_.world().random.below(40);
-      for (const Monotonic limit = clock.now() + 30s; committed.size() < wanted && clock.now() < limit;) {
-        co_await clock.sleep_for(1ms);
-      }
-      EXPECT_GE(committed.size(), wanted) << "the server is there, and nothing is committed";
+      EXPECT_TRUE(co_await sys::eventually(clock, [&] { return committed.size() >= wanted; }))
+          << "the server is there, and nothing is committed";
       server.kill_now();
       co_await tasks.join();
     };

@@ -187,13 +187,12 @@ TEST_F(RouterTest, ASlowDestinationHoldsBackNobody) {
 }
 
 TEST_F(RouterTest, ATimeoutIsRepeatedWithTheSameId) {
-  config_.request_timeout = 100ms;
+  config_.request_timeout = 3s;
   start();
   hold_ = [this](const net::HttpRequest&) { return seen_.size() == 1; };
   const EventStory story = settled(receive("m-1", order("7", "\"sms\"")).value());
-  ASSERT_GE(seen_.size(), 2u);
-  for (const net::HttpRequest& again : seen_)
-    EXPECT_EQ(header(again, "X-Holdfast-Event-Id"), header(seen_[0], "X-Holdfast-Event-Id"));
+  ASSERT_EQ(seen_.size(), 2u);
+  EXPECT_EQ(header(seen_[0], "X-Holdfast-Event-Id"), header(seen_[1], "X-Holdfast-Event-Id"));
   EXPECT_EQ(story.deliveries[0].attempts[0].status, 0);
   EXPECT_NE(story.deliveries[0].attempts[0].error, "");
   EXPECT_EQ(story.deliveries[0].delivery.state, delivered);

@@ -100,16 +100,20 @@ def http(method, url, body=None, headers=None, timeout=20.0):
 
 def until_answered(place, limit_s=90, **order):
     """As a buyer does: a broken connection, 503 and `not decided yet` are repeated with the same key; the answer."""
-    end, last = time.monotonic() + limit_s, None
-    while time.monotonic() < end:
+    last = None
+
+    def answered():
+        nonlocal last
         try:
             last = place(**order)
-            if last.status not in ASK_AGAIN:
-                return last
         except BROKEN as broken:
             last = broken
-        time.sleep(0.05)
-    raise Failure(f"order {order.get('key')} had no answer within {limit_s} s (last: {last})")
+            return None
+        return last if last.status not in ASK_AGAIN else None
+    try:
+        return wait_for(f"an answer to order {order.get('key')}", answered, limit_s, every_s=0.05)
+    except Failure:
+        raise Failure(f"order {order.get('key')} had no answer within {limit_s} s (last: {last})") from None
 
 
 def form(fields):
@@ -164,7 +168,7 @@ class Chain:
         """Places an order until it is answered: it was confirmed, now or before; its id."""
         order.setdefault("key", f"confirm-{self.context.random.getrandbits(64):016x}")
         answer = until_answered(self.order, **order)
-        check(answer.status in (200, 201), f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
+        check(answer.status == 201, f"the order was not confirmed: {answer.status} {answer.body[:300]!r}")
         return answer.json()["order_id"]
 
     def cli(self, *arguments, expect=0):

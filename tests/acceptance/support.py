@@ -21,7 +21,7 @@ ACCOUNT = "AC" + "0" * 32
 TOKEN = "holdfast-sandbox"
 TOPIC = "ecommerce-orders"
 # For rows that count attempts: what answers stands on this machine, and may stand still for a while.
-PATIENT_ROUTER = {"router.request_timeout": "60s"}
+PATIENT_ROUTER = {"router.request_timeout": "60s", "notifier.answer_within": "60s"}
 
 
 def scaled(context, document, default):

@@ -2,6 +2,7 @@
 buyers, a watch that looks while things die, and a plan of kills."""
 import collections
 import dataclasses
+import json
 import re
 import signal
 import sqlite3
@@ -22,8 +23,8 @@ QUICK = {"outbox.lease": "2s", "coordinator.retry_first": "20ms", "coordinator.r
 PATIENT = {**QUICK, "shop.answer_within": "60s", "coordinator.prepare_timeout": "10s", "coordinator.notify_timeout": "10s",
            "coordinator.active_max": "60s", "two_phase.active_max": "60s"}
 ITEMS, CARDS = 8, 16
-PLENTY = {"inventory.stock": str([f"{n};1000000;{7 + n}" for n in range(1, ITEMS)] + [f"{ITEMS};25;9"]).replace("'", '"'),
-          "payment.accounts": str([f"card{n};100000000" for n in range(1, CARDS)] + [f"card{CARDS};400"]).replace("'", '"')}
+PLENTY = {"inventory.stock": json.dumps([f"{n};1000000;{7 + n}" for n in range(1, ITEMS)] + [f"{ITEMS};25;9"]),
+          "payment.accounts": json.dumps([f"card{n};100000000" for n in range(1, CARDS)] + [f"card{CARDS};400"])}
 
 
 # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ def random_kills(context, store, minutes):
     context.say(f"{len(blows)} blows in {sum(blow.after + blow.down for blow in blows):.0f} s")
     shoppers = Shoppers(cluster, context.random, make=order, place=cluster.order)
     carry_out(context, cluster, blows)
-    shoppers.wait_for_answers(50)
+    shoppers.wait_for_answers(51)
     answers = shoppers.stop()
     check_answers(context, answers.values())
     wait_all_done(cluster)

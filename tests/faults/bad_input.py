@@ -192,20 +192,19 @@ def grpc(server, method, payload, content_type="application/grpc", metadata=()):
                "-H", f"content-type: {content_type}", "-H", "te: trailers", "--max-time", "20",
                *(part for name, value in metadata for part in ("-H", f"{name}: {value}")),
                server.url("broker", f"/{SERVICE}/{method}")]
-    head = out = ""
 
     def heard():
         # curl 7.88 drops an answer that came, whole, before its request was out (RST_STREAM with NO_ERROR): on a busy
         # machine many times in a row.
-        nonlocal head, out
         done = subprocess.run(command, input=payload, capture_output=True, timeout=30)
-        head, out = done.stderr.decode(errors="replace"), done.stdout
-        return re.search(r"< HTTP/2 (\d+)", head) or not server.alive()
-    status = wait_for(f"an answer to {method} that curl hears", heard, 60)
-    check(server.alive(), f"the server ended: {server.tail()}")
+        return done if b"< HTTP/2 " in done.stderr or not server.alive() else None
+    done = wait_for(f"an answer to {method} that curl hears", heard, 60)
+    head = done.stderr.decode(errors="replace")
+    status = re.search(r"< HTTP/2 (\d+)", head)
+    check(status, f"no HTTP answer: curl says {head[-1500:]}; {server.tail()}")
     code = re.search(r"< grpc-status: (\d+)", head)
     text = re.search(r"< grpc-message: (.*)", head)
-    return (int(status[1]), int(code[1]) if code else None, text[1].strip() if text else "", out)
+    return (int(status[1]), int(code[1]) if code else None, text[1].strip() if text else "", done.stdout)
 
 
 def frame(message, flag=0, length=None):

@@ -10,6 +10,7 @@
 #include "net/listener.h"
 #include "sql/mysql/local_server.h"
 #include "sql/mysql/slow_machine.h"
+#include "sys/eventually.h"
 #include "sys/loop.h"
 #include "sys/wait.h"
 #include "two_phase/services.h"
@@ -140,12 +141,7 @@ class RealShop : public ::testing::Test {
   }
   /// Lets the loop run until `what` holds; false after `limit`.
   bool eventually(const std::function<bool()>& what, Duration limit = 20s) {
-    const Monotonic end = loop.world().clock.now() + limit;
-    while (!what()) {
-      if (loop.world().clock.now() >= end) return false;
-      loop.run_until_done(loop.world().clock.sleep_for(5ms));
-    }
-    return true;
+    return sys::eventually(loop, what, limit);
   }
   void audit() {
     const boost::json::value accounts = get(config.payment_url + "/payment/accounts"),

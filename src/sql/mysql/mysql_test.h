@@ -5,12 +5,12 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <functional>
 
 #include "sql/mysql/connection.h"
 #include "sql/mysql/slow_machine.h"
 #include "sql/mysql/test_server.h"
 #include "sql/test_database.h"
+#include "sys/eventually.h"
 
 namespace hf::sql::mysql {
 
@@ -51,14 +51,9 @@ class MysqlTest : public DatabaseTest {
   T run(asio::awaitable<T> task) {
     return loop_.run_until_done(std::move(task));
   }
-  /// Lets the loop run until `what` holds. False: not within 30 s.
-  bool eventually(const std::function<bool()>& what) {
-    sys::Clock& clock = loop_.world().clock;
-    for (const Monotonic end = clock.now() + 30s; !what();) {
-      if (clock.now() >= end) return false;
-      run(clock.sleep_for(5ms));
-    }
-    return true;
+  template <class Condition>
+  bool eventually(Condition met) {
+    return sys::eventually(loop_, std::move(met));
   }
 };
 

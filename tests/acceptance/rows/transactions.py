@@ -1,5 +1,6 @@
 """The two-phase message and the local transaction: what happens in which order, and what is left of each outcome."""
 import datetime
+import json
 import threading
 
 from harness import Failure, check, row, wait_for
@@ -202,7 +203,7 @@ def a36(context):
 @row("A37", "the confirm record follows the commit within p99 < 50 ms without faults")
 def a37(context):
     count = scaled(context, 2000, 300)
-    server = context.serve(settings={"shop.items": str([f"{n};Item {n};100;100000" for n in (1, 2, 3)]).replace("'", '"')})
+    server = context.serve(settings={"shop.items": json.dumps([f"{n};Item {n};100;100000" for n in (1, 2, 3)])})
     rounds = []
     for attempt in range(8):  # the machine may be busy with other things: the best tells what the code needs
         plans = plan_orders(context.random, count, prefix=f"r{attempt}", channels=("sms",))

@@ -15,10 +15,13 @@ OLD_BRANCHES = "holdfast_participant_in_doubt_branches_old"
 ONCE = {**PATIENT, "shop.tries": "1"}
 
 
+THE_ORDER = {"key": "one", "phone": "+15550100001", "channel": "sms", "qty": 2}
+
+
 def one_order(cluster, **order):
     """Places one order and does not wait for its answer."""
     pool = concurrent.futures.ThreadPoolExecutor(1)
-    return pool.submit(cluster.place, key="one", phone="+15550100001", channel="sms", **{"qty": 2, **order})
+    return pool.submit(cluster.place, **THE_ORDER, **order)
 
 
 def status_of(answer):
@@ -192,7 +195,7 @@ def d43(context):
             check(answer.result().status == 503 and "prepare: " in said, "nothing was ordered, and the customer may try again")
             gtrid = its_transaction(cluster)
             check_nothing_happened(context, cluster, gtrid)
-            again = until_answered(cluster.place, key="one", phone="+15550100001", channel="sms", qty=2)
+            again = until_answered(cluster.place, **THE_ORDER)
             check(again.status == 200, f"tried again: {again}")
             settle(context, cluster)
             end(cluster)

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "mq/client.h"
+#include "sys/eventually.h"
 #include "sys/loop.h"
 
 namespace hf::mq {
@@ -106,21 +107,19 @@ class KillTest : public testing::Test {
       group.spawn("transact", transact(transactions, worker));
     }
     for (int round = 0; round < 3; ++round) {
-      co_await acknowledged(ledger_.acknowledged.size() + 50);
+      co_await more_acknowledged();
       co_await loop_.world().clock.sleep_for(Duration(loop_.world().random.below(200'000'000)));
       broker_.kill();
       co_await loop_.world().clock.sleep_for(50ms);
       broker_.start();
     }
-    co_await acknowledged(ledger_.acknowledged.size() + 50);
+    co_await more_acknowledged();
     stop_ = true;
     co_await group.join();
   }
-  /// Until there are so many.
-  asio::awaitable<void> acknowledged(std::size_t count) {
-    const Monotonic end = loop_.world().clock.now() + 60s;
-    while (ledger_.acknowledged.size() < count && loop_.world().clock.now() < end)
-      co_await loop_.world().clock.sleep_for(5ms);
+  asio::awaitable<void> more_acknowledged() {
+    const std::size_t wanted = ledger_.acknowledged.size() + 50;
+    EXPECT_TRUE(co_await sys::eventually(loop_.world().clock, [&] { return ledger_.acknowledged.size() >= wanted; }));
   }
   bool all_heard() const {
     return std::ranges::all_of(ledger_.acknowledged, [this](const auto& body) { return ledger_.heard.contains(body); });
